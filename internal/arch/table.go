@@ -76,7 +76,7 @@ func program() []Package {
 		}},
 		{"internal/dashboards", nil},
 		{"internal/dashboards/generate", []string{"internal/dashboards"}},
-		{"internal/demo", []string{"internal/flowclient", "internal/jose"}},
+		{"internal/demo", []string{"internal/flowclient", "internal/jose", "rp/client"}},
 		{"internal/console", nil},
 		{"internal/suggest", nil},
 		{"internal/devsetup", []string{

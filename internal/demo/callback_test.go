@@ -32,7 +32,7 @@ func byHand(t *testing.T) (*demo, *fakeServer, *bytes.Buffer, *http.Client) {
 	d.config.Auto = false
 	d.config.Callback = callback.TLS.Certificates[0]
 	d.config.RedirectURI = fmt.Sprintf("https://localhost:%d/callback", free.Addr().(*net.TCPAddr).Port)
-	f.client, d.client = d.config, d.newClient()
+	f.client = d.config
 	return d, f, out, browser
 }
 

@@ -4,17 +4,15 @@ package demo
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
 	"time"
 
-	"countersign/internal/flowclient"
 	"countersign/internal/jose"
+	"countersign/rp/client"
 )
 
 // Config is what the demo's client needs.
@@ -47,9 +45,13 @@ type demo struct {
 	config Config
 	screen screen
 	http   *http.Client
-	// random gives 256 random bits in base64url.
-	random func() string
-	client *flowclient.Client
+	// client is nil until the server's metadata are known, and tokens until there are some.
+	client *client.Client
+	tokens *client.Tokens
+	// calling is why the resource is called.
+	calling string
+	// problem is what was found to be wrong while messages were shown, with its step.
+	problem error
 	// lives is for how many seconds the address for the browser can be opened; 0 when the server does not say.
 	lives int
 }
@@ -64,25 +66,20 @@ func Run(ctx context.Context, config Config) error {
 }
 
 func newDemo(config Config) *demo {
-	d := &demo{
-		config: config, screen: screen{out: config.Out, color: config.Color, now: config.Now},
-		http: newHTTPClient(config.Roots), random: randomText,
+	return &demo{
+		config: config, screen: screen{out: config.Out, color: config.Color, now: config.Now}, http: newHTTPClient(config.Roots),
 	}
-	d.client = d.newClient()
-	return d
-}
-
-func randomText() string {
-	var b [32]byte
-	rand.Read(b[:])
-	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
 func (d *demo) run(ctx context.Context) error {
 	defer d.http.CloseIdleConnections()
 	d.screen.title("A FAPI 2.0 flow with " + d.config.Issuer)
-	if err := d.flow(ctx); err != nil {
-		return fmt.Errorf("step %d, %s: %w", len(d.screen.steps), d.screen.current(), err)
+	err := d.flow(ctx)
+	if d.problem != nil {
+		return d.problem
+	}
+	if err != nil {
+		return d.located(err)
 	}
 	d.screen.done(
 		"The browser carried a reference and a code, and never a token.",
@@ -92,29 +89,29 @@ func (d *demo) run(ctx context.Context) error {
 	return nil
 }
 
-// flow is the seven steps.
+// located is an error with the step that has begun.
+func (d *demo) located(err error) error {
+	return fmt.Errorf("step %d, %s: %w", len(d.screen.steps), d.screen.current(), err)
+}
+
+// flow is the seven steps. The client goes through two of them by itself: it redeems the code and verifies the ID token.
 func (d *demo) flow(ctx context.Context) error {
-	t := d.client.NewTransaction()
 	if err := d.discover(ctx); err != nil {
 		return err
 	}
-	requestURI, err := d.push(ctx, t)
+	address, transaction, err := d.push(ctx)
 	if err != nil {
 		return err
 	}
-	code, err := d.authorize(ctx, t, requestURI)
+	answer, err := d.authorize(ctx, address)
 	if err != nil {
 		return err
 	}
-	issued, err := d.redeem(ctx, t, code)
-	if err != nil {
+	if err := d.redeem(ctx, transaction, answer); err != nil || d.problem != nil {
 		return err
 	}
-	if err := d.checkIDToken(ctx, t, issued.IDToken); err != nil {
+	if err := d.useResource(ctx); err != nil {
 		return err
 	}
-	if err := d.useResource(ctx, issued.AccessToken); err != nil {
-		return err
-	}
-	return d.refresh(ctx, issued)
+	return d.refresh(ctx)
 }

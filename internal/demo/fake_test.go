@@ -75,7 +75,7 @@ func (f *fakeServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	switch r.Method + " " + r.URL.Path {
-	case "GET /.well-known/oauth-authorization-server":
+	case "GET /.well-known/openid-configuration":
 		f.discovery(w)
 	case "POST /par":
 		f.push(w, r)
@@ -98,13 +98,17 @@ func (f *fakeServer) discovery(w http.ResponseWriter) {
 	document := map[string]any{
 		"issuer": f.issuer, "authorization_endpoint": f.issuer + "/authorize", "token_endpoint": f.issuer + "/token",
 		"pushed_authorization_request_endpoint": f.issuer + "/par", "jwks_uri": f.issuer + "/jwks",
-		"require_pushed_authorization_requests": true,
+		"require_pushed_authorization_requests": true, "token_endpoint_auth_methods_supported": []string{"private_key_jwt"},
+		"dpop_signing_alg_values_supported": []string{"ES256"}, "code_challenge_methods_supported": []string{"S256"},
+		"authorization_response_iss_parameter_supported": true,
 	}
 	switch f.fault {
 	case "another issuer":
 		document["issuer"] = "https://elsewhere.example"
 	case "an endpoint without TLS":
 		document["token_endpoint"] = "http://example.com/token"
+	case "a weaker server":
+		delete(document, "authorization_response_iss_parameter_supported")
 	case "no JSON":
 		fmt.Fprint(w, "<!DOCTYPE html>")
 		return
@@ -139,7 +143,7 @@ func (f *fakeServer) backChannel(w http.ResponseWriter, r *http.Request) bool {
 		f.t.Errorf("client assertion: %+v", assertion)
 	}
 	f.once(assertion.ID)
-	return f.proof(w, r, "")
+	return r.URL.Path == "/par" || f.proof(w, r, "")
 }
 
 // proof verifies a DPoP proof. It answers itself if the proof needs a nonce.
@@ -202,7 +206,7 @@ func (f *fakeServer) push(w http.ResponseWriter, r *http.Request) {
 	f.pushed = r.PostForm
 	for name, want := range map[string]string{
 		"response_type": "code", "client_id": f.client.ClientID, "redirect_uri": f.client.RedirectURI,
-		"scope": f.client.Scope, "code_challenge_method": "S256",
+		"scope": f.client.Scope, "code_challenge_method": "S256", "dpop_jkt": f.client.ProofKey.Key().Thumbprint(),
 	} {
 		if got := r.PostForm[name]; !slices.Equal(got, []string{want}) {
 			f.t.Errorf("pushed %s %q, want %q", name, got, want)

@@ -92,7 +92,7 @@ func (f *fakeServer) idToken() string {
 	case "an ID token of another sign-in":
 		claims.Nonce = "other"
 	case "an old ID token":
-		claims.Expires = began.Unix()
+		claims.Expires = began.Add(-time.Minute).Unix()
 	case "an ID token signed by another":
 		key = f.client.ClientKey
 	}

@@ -4,145 +4,89 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 
 	"countersign/internal/flowclient"
+	"countersign/rp/client"
 )
 
-// discover reads the server's metadata (RFC 8414).
+// discover reads the server's metadata (OpenID Connect Discovery 1.0, RFC 8414).
 func (d *demo) discover(ctx context.Context) error {
 	d.screen.step("Discovery")
-	address, err := flowclient.MetadataAddress(d.config.Issuer)
+	made, err := d.newClient(ctx)
+	if down, ok := errors.AsType[*client.UnavailableError](err); ok {
+		return fmt.Errorf("the server does not answer as it should; is it running (make run)? %w", down)
+	}
 	if err != nil {
 		return err
 	}
-	d.screen.request("GET "+address, "The client asks where the endpoints are and what they support.")
-	reply, err := d.client.Metadata(ctx)
-	if err != nil {
-		return fmt.Errorf("the server does not answer; is it running (make run)? %w", err)
-	}
-	err = d.expect(reply, http.StatusOK, "The server advertises only what it enforces. A part of it:", nil,
-		"issuer", "pushed_authorization_request_endpoint", "authorization_endpoint", "token_endpoint", "jwks_uri",
-		"token_endpoint_auth_methods_supported", "dpop_signing_alg_values_supported", "require_pushed_authorization_requests")
-	if err != nil {
-		return err
-	}
-	return d.client.UseMetadata(reply)
-}
-
-// push sends the authorization request to the server's back door (RFC 9126).
-func (d *demo) push(ctx context.Context, t flowclient.Transaction) (string, error) {
-	d.screen.step("Pushed authorization request")
-	reply, err := d.client.Push(ctx, t, d.showPost(d.client.Endpoints.PAR,
-		"The request goes to the server directly: nobody can read or change it.", "response_type", "client_id", "redirect_uri",
-		"scope", "state", "nonce", "code_challenge", "code_challenge_method"))
-	if err != nil {
-		return "", err
-	}
-	if err := d.expect(reply, http.StatusCreated, "A reference to the request, good for a short time and one sign-in.", nil); err != nil {
-		return "", err
-	}
-	if seconds, ok := reply.Members()["expires_in"].(float64); ok {
-		d.lives = int(seconds)
-	}
-	return reply.RequestURI()
-}
-
-// authorize sends the user to the server and waits for what the browser brings back.
-func (d *demo) authorize(ctx context.Context, t flowclient.Transaction, requestURI string) (code string, err error) {
-	d.screen.step("Browser")
-	d.screen.request("GET "+d.client.Endpoints.Authorization, "The browser carries the reference; the user signs in and decides there.",
-		parameter{"client_id", d.config.ClientID}, parameter{"request_uri", requestURI})
-	address := d.client.AuthorizationURL(requestURI)
-	var response url.Values
-	if d.config.Auto {
-		response, err = d.play(ctx, address)
-	} else {
-		response, err = d.wait(ctx, address)
-	}
-	if err != nil {
-		return "", err
-	}
-	var shown []parameter
-	for _, name := range slices.Sorted(maps.Keys(response)) {
-		shown = append(shown, parameter{name, response.Get(name)})
-	}
-	d.screen.request("GET "+d.config.RedirectURI, "The browser comes back to the client with the authorization response.", shown...)
-	if code, err = d.client.Callback(t, response); err != nil {
-		return "", err
-	}
-	d.screen.check("state is ours: the answer belongs to this request.")
-	d.screen.check("iss is the server that was asked: no mix-up (RFC 9207).")
-	return code, nil
-}
-
-// redeem exchanges the code for tokens (RFC 6749 §4.1.3).
-func (d *demo) redeem(ctx context.Context, t flowclient.Transaction, code string) (flowclient.Tokens, error) {
-	d.screen.step("Token")
-	reply, err := d.client.Redeem(ctx, t, code, d.showPost(d.client.Endpoints.Token,
-		"The code is good once, and only for this client, verifier and DPoP key.",
-		"grant_type", "code", "redirect_uri", "code_verifier"))
-	if err != nil {
-		return flowclient.Tokens{}, err
-	}
-	var issued flowclient.Tokens
-	if err := d.expect(reply, http.StatusOK, "The tokens, signed in the HSM.", &issued); err != nil {
-		return flowclient.Tokens{}, err
-	}
-	if issued.RefreshToken == "" || issued.IDToken == "" {
-		return flowclient.Tokens{}, errors.New("the answer must hold a refresh_token and an id_token")
-	}
-	return issued, d.checkAccessToken(issued)
-}
-
-// checkAccessToken shows the access token, which is the resource's to read, and looks for its binding.
-func (d *demo) checkAccessToken(issued flowclient.Tokens) error {
-	if _, _, err := flowclient.DecodeJWT(issued.AccessToken); err == nil && strings.EqualFold(issued.TokenType, "DPoP") {
-		d.screen.token("access_token: for the resource to read (RFC 9068)", issued.AccessToken)
-	}
-	if err := d.client.CheckBinding(issued); err != nil {
-		return err
-	}
-	d.screen.check("cnf.jkt is the client's DPoP key: without it a stolen token is of no use.")
+	d.client = made
+	d.screen.check("The metadata are the issuer's, and offer all that the FAPI 2.0 Security Profile demands.")
 	return nil
 }
 
-// checkIDToken verifies the ID token (OpenID Connect Core §3.1.3.7).
-func (d *demo) checkIDToken(ctx context.Context, t flowclient.Transaction, idToken string) error {
-	d.screen.step("ID token")
-	d.screen.request("GET "+d.client.Endpoints.JWKS, "The client fetches the server's public keys to verify who signed in.")
-	keys, reply, err := d.client.Keys(ctx)
-	if reply.Status != 0 {
-		if err := d.expect(reply, http.StatusOK, "The keys, in short.", nil, "kty", "alg", "kid"); err != nil {
-			return err
-		}
+// push sends the authorization request to the server's back door (RFC 9126).
+func (d *demo) push(ctx context.Context) (address string, t client.Transaction, err error) {
+	d.screen.step("Pushed authorization request")
+	return d.client.Authorize(ctx, client.AuthorizeOptions{})
+}
+
+// authorize sends the user to the server and waits for what the browser brings back.
+func (d *demo) authorize(ctx context.Context, address string) (answer url.Values, err error) {
+	parsed, err := url.Parse(address)
+	if err != nil {
+		return nil, err
+	}
+	d.screen.step("Browser")
+	d.screen.request("GET "+d.client.Metadata().AuthorizationEndpoint, "The browser carries the reference; the user signs in and decides there.",
+		parameter{"client_id", parsed.Query().Get("client_id")}, parameter{"request_uri", parsed.Query().Get("request_uri")})
+	if d.config.Auto {
+		answer, err = d.play(ctx, address)
+	} else {
+		answer, err = d.wait(ctx, address)
 	}
 	if err != nil {
+		return nil, err
+	}
+	var shown []parameter
+	for _, name := range slices.Sorted(maps.Keys(answer)) {
+		shown = append(shown, parameter{name, answer.Get(name)})
+	}
+	d.screen.request("GET "+d.config.RedirectURI, "The browser comes back to the client with the authorization response.", shown...)
+	return answer, nil
+}
+
+// redeem has the client check the answer, exchange the code for tokens (RFC 6749 §4.1.3) and verify the ID token (OpenID Connect Core §3.1.3.7).
+func (d *demo) redeem(ctx context.Context, t client.Transaction, answer url.Values) error {
+	tokens, err := d.client.Callback(ctx, t, answer)
+	if err != nil || d.problem != nil {
 		return err
 	}
-	d.screen.token("id_token: for the client to read (OpenID Connect Core)", idToken)
-	kid, err := d.client.VerifyIDToken(t, idToken, keys)
-	if err != nil {
-		return err
-	}
-	d.screen.check("The signature is that of the server's key " + shown("kid", kid) + ".")
-	d.screen.check("iss, aud, nonce and exp are as they should be.")
+	d.tokens = tokens
+	d.screen.token("id_token: for the client to read (OpenID Connect Core)", tokens.IDToken)
+	d.screen.check("The signature is that of one of the server's keys.")
+	d.screen.check("iss, aud, nonce, iat and exp are as they should be.")
 	return nil
 }
 
 // useResource calls the resource with the token and a proof, and then without a proof.
-func (d *demo) useResource(ctx context.Context, accessToken string) error {
+func (d *demo) useResource(ctx context.Context) error {
 	d.screen.step("Resource")
-	if err := d.callResource(ctx, accessToken, "The API is called with the token and a fresh proof of the key."); err != nil {
+	if err := d.callResource(ctx, "The API is called with the token and a fresh proof of the key."); err != nil {
 		return err
 	}
 	d.screen.request("GET "+d.resource(), "Now the same token as a thief would send it, without the key.",
-		parameter{"Authorization", "Bearer " + shown("access_token", accessToken)})
-	reply, err := d.client.Get(ctx, d.resource(), "", flowclient.SetHeader("Authorization", "Bearer "+accessToken))
+		parameter{"Authorization", "Bearer " + shown("access_token", d.tokens.AccessToken)})
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, d.resource(), nil)
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Authorization", "Bearer "+d.tokens.AccessToken)
+	reply, err := send(d.http, request)
 	if err != nil {
 		return err
 	}
@@ -154,29 +98,48 @@ func (d *demo) useResource(ctx context.Context, accessToken string) error {
 	return nil
 }
 
+// callResource calls the resource with a token and a proof of its key (RFC 9449 §7.1).
+func (d *demo) callResource(ctx context.Context, why string) error {
+	d.calling = why
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, d.resource(), nil)
+	if err != nil {
+		return err
+	}
+	reply, err := send(d.client.HTTP(d.tokens), request)
+	if err != nil {
+		return err
+	}
+	return reply.Expect(http.StatusOK)
+}
+
+// send sends a request and reads the whole answer.
+func send(through *http.Client, request *http.Request) (flowclient.Reply, error) {
+	response, err := through.Do(request)
+	if err != nil {
+		return flowclient.Reply{}, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, flowclient.MaxAnswer))
+	return flowclient.Reply{Status: response.StatusCode, Header: response.Header, Body: body}, err
+}
+
 // resource is the address of the API.
 func (d *demo) resource() string { return d.config.Issuer + "/accounts" }
 
 // refresh gets a new access token and uses it.
-func (d *demo) refresh(ctx context.Context, before flowclient.Tokens) error {
+func (d *demo) refresh(ctx context.Context) error {
 	d.screen.step("Refresh")
-	reply, err := d.client.Refresh(ctx, before.RefreshToken, d.showPost(d.client.Endpoints.Token,
-		"The access token is short-lived; the refresh token gets the next one.", "grant_type", "refresh_token"))
-	if err != nil {
-		return err
-	}
-	var issued flowclient.Tokens
-	if err := d.expect(reply, http.StatusOK, "A new access token. The refresh token stays the same.", &issued); err != nil {
+	before := d.tokens
+	issued, err := d.client.Refresh(ctx, before, client.RefreshOptions{})
+	if err != nil || d.problem != nil {
 		return err
 	}
 	switch {
 	case issued.AccessToken == before.AccessToken:
 		return errors.New("the access token must be a new one, it is the old one")
-	case issued.RefreshToken != "" && issued.RefreshToken != before.RefreshToken:
+	case issued.RefreshToken != before.RefreshToken:
 		return errors.New("the refresh token must stay the same, it was rotated (FAPI 2.0 Security Profile §5.3.2.1-9)")
 	}
-	if err := d.checkAccessToken(issued); err != nil {
-		return err
-	}
-	return d.callResource(ctx, issued.AccessToken, "The API is called with the new token.")
+	d.tokens = issued
+	return d.callResource(ctx, "The API is called with the new token.")
 }

@@ -15,7 +15,7 @@ import (
 // Client is a client of one provider.
 type Client struct {
 	config    Config
-	transport *http.Transport
+	transport http.RoundTripper
 	exchange  *exchange.Client
 	sender    *sender
 	decrypt   []jose.DecryptionKey
@@ -39,8 +39,12 @@ func New(ctx context.Context, config Config) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{config: config}
-	if c.transport, err = exchange.NewTransport(config.Transport, config.Roots, config.Certificate, config.Now); err != nil {
+	transport, err := exchange.NewTransport(config.Transport, config.Roots, config.Certificate, config.Now)
+	if err != nil {
 		return nil, misconfigured("Transport", "%v", err)
+	}
+	if c.transport = transport; config.Middleware != nil {
+		c.transport = config.Middleware(transport)
 	}
 	c.exchange = exchange.New(c.transport, config.Timeout, config.UserAgent)
 	for _, one := range config.Decrypt {

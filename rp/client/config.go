@@ -97,6 +97,9 @@ type Config struct {
 	// Transport reaches the provider and resources; nil is one like [http.DefaultTransport]. It is cloned, and TLS versions and suites
 	// (FAPI 2.0 Security Profile §5.2.2), Roots, and the client's certificate are set in the clone.
 	Transport *http.Transport
+	// Middleware wraps what was made of it, to trace or to measure every exchange with the provider and with resources; nil wraps nothing. It sees
+	// secrets. Requests that it sends elsewhere are its own fault.
+	Middleware func(next http.RoundTripper) http.RoundTripper
 	// Roots are the authorities that certificates are verified with; nil is the system's.
 	Roots *x509.CertPool
 	// Timeout bounds one exchange with the provider, from the connection to the last byte; 0 is 10 seconds.

@@ -134,7 +134,11 @@ func refusal(name string, reply exchange.Reply) *ProviderError {
 // orUnavailable is the error itself, or an [*UnavailableError] for a server that says nothing but that it is out of order.
 func (e *ProviderError) orUnavailable() error {
 	if e.Code == "" && e.Status >= 500 {
-		return &UnavailableError{Endpoint: e.Endpoint, Reason: "it answered " + strconv.Itoa(e.Status), cause: e}
+		reason := "it answered " + strconv.Itoa(e.Status)
+		if e.CorrelationID != "" {
+			reason += " (correlation id " + e.CorrelationID + ")"
+		}
+		return &UnavailableError{Endpoint: e.Endpoint, Reason: reason, cause: e}
 	}
 	return e
 }
