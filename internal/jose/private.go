@@ -65,8 +65,7 @@ func newPrivateKey(id string, private crypto.Signer) (PrivateKey, error) {
 	return made, nil
 }
 
-// ParsePrivateJWK reads a private key. It is for files of one's own, not for input from outside. Errors wrap
-// [ErrMalformed].
+// ParsePrivateJWK reads a private key from a file of one's own; it is not for input from outside. Errors wrap [ErrMalformed].
 func ParsePrivateJWK(raw []byte) (PrivateKey, error) {
 	var wire jose.JSONWebKey
 	if err := wire.UnmarshalJSON(raw); err != nil {
@@ -115,9 +114,10 @@ func (k PrivateKey) SigningKey() SigningKey {
 	return SigningKey{ID: k.key.ID, Algorithm: k.algorithm, Sign: k.sign}
 }
 
-// SignEmbedded is [SignEmbedded] with this key.
+// SignEmbedded makes a compact JWS with the bare public key in its header and no kid, as a DPoP proof is (RFC 9449 §4.2).
 func (k PrivateKey) SignEmbedded(ctx context.Context, typ string, claims any) (string, error) {
-	return SignEmbedded(ctx, k.SigningKey(), k.key.Public, typ, claims)
+	bare := mustMarshal(jose.JSONWebKey{Key: k.key.Public})
+	return sign(ctx, k.SigningKey(), wireSignedHeader{Algorithm: k.algorithm, Type: typ, JWK: bare}, claims)
 }
 
 func (k PrivateKey) sign(_ context.Context, message []byte) ([]byte, error) {

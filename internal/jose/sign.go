@@ -61,8 +61,7 @@ func sign(ctx context.Context, key SigningKey, header wireSignedHeader, claims a
 	return string(encoding.AppendEncode(token, signature)), nil
 }
 
-// encodedSignature is how long an encoded signature of an algorithm is; of RSA those with 2048 bits, which are the most: a
-// longer one is copied.
+// encodedSignature is the length of an encoded signature; of RSA one of 2048 bits, as most are: a longer one is copied.
 func encodedSignature(algorithm string) int {
 	if algorithm == PS256 || algorithm == RS256 {
 		return base64.RawURLEncoding.EncodedLen(2048 / 8)
