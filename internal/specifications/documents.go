@@ -111,6 +111,7 @@ func titles() map[string]string {
 		"RFC 8265": "Preparation of user names and passwords",
 		"RFC 8292": "Voluntary identification for web push (VAPID)",
 		"RFC 8414": "Authorization server metadata",
+		"RFC 8693": "Token exchange",
 		"RFC 8705": "Mutual TLS: client authentication and certificate-bound tokens",
 		"RFC 8707": "Resource indicators",
 		"RFC 8725": "JWT best current practices",
