@@ -592,6 +592,7 @@ type Store interface {
 	Logouts
 	Consents
 	Figures
+	Refusals
 	// Ping reports whether the database takes writes: those of the last second show it, or else one of its own does. The
 	// error is what keeps it from writing.
 	Ping(ctx context.Context) error

@@ -18,6 +18,10 @@ type Request struct {
 	// Status is the HTTP status of the answer; 499 when its client had gone.
 	Status int
 	Took   time.Duration
+	// CorrelationID names the request, and Err is the error that was answered; nil for none. The log has them too: no label is made
+	// of them.
+	CorrelationID string
+	Err           error
 }
 
 // Meter is told of each request. It must not block, and is called from any goroutine.
@@ -40,6 +44,7 @@ func (g Guard) answered(ctx context.Context, e *Event, method string, status int
 	if g.Meter != nil {
 		g.Meter.Answered(ctx, Request{
 			Method: knownMethod(method, "_OTHER"), Route: e.Route, ClientID: e.ClientID, Outcome: e.outcome, Status: status, Took: took,
+			CorrelationID: e.CorrelationID, Err: e.cause,
 		})
 	}
 }

@@ -69,10 +69,14 @@ func program() []Package {
 		{"internal/auditlog", []string{"internal/audit", "internal/jose", "internal/pause", "signer", "store"}},
 		{"internal/telemetry", []string{"internal/address", "internal/correlation"}},
 		{"internal/metrics", []string{"fapi/event", "internal/audit", "signer", "store"}},
+		{"internal/why", []string{"fapi/event", "internal/oauth", "internal/pause", "store"}},
+		{"internal/watchcommands", []string{
+			"internal/admin", "internal/availability", "internal/console", "internal/usercommands", "internal/why", "store",
+		}},
 		{"internal/availability", []string{"bench/chart", "fapi/event", "internal/pause", "store"}},
 		{"internal/observing", []string{
 			"fapi/event", "internal/auditlog", "internal/availability", "internal/config", "internal/config/observe", "internal/metrics",
-			"internal/pause", "mtls", "signer", "store",
+			"internal/pause", "internal/why", "mtls", "signer", "store",
 		}},
 		{"internal/dashboards", nil},
 		{"internal/dashboards/generate", []string{"internal/dashboards"}},

@@ -26,6 +26,9 @@ func measured() []Group {
 			{ID: "NM-20", Section: "EBA/GL/2018/07, Guideline 2", Requires: "each node keeps what it answered in each hour, and in which minutes it was ready, and adds to what others kept"},
 			{ID: "NM-21", Section: "EBA/GL/2018/07, Guideline 2", Requires: "a report has uptime, time to answer and errors of each day and endpoint"},
 			{ID: "NM-22", Section: "EBA/GL/2018/07, Guideline 2", Requires: "as text, CSV, JSON and a picture"},
+			{ID: "NM-30", Section: "OWASP ASVS 5.0 §16.2.5", Requires: "why a request was refused is kept for a while, without secrets and bounded, of all nodes together"},
+			{ID: "NM-31", Section: "RFC 6749 §5.2", Requires: "each error code is explained: the section, and what to do"},
+			{ID: "NM-32", Section: "OWASP ASVS 5.0 §16.5.1", Requires: "an operator finds a refusal by the correlation id that its client has"},
 		},
 	}}
 }

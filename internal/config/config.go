@@ -41,6 +41,7 @@ type Config struct {
 	Limits     Limits          `toml:"limits" doc:"Bounds on what a connection may cost."`
 	Telemetry  Telemetry       `toml:"telemetry" doc:"Logs and traces. Neither holds a secret."`
 	Metrics    observe.Metrics `toml:"metrics" doc:"Metrics, for Prometheus and OpenTelemetry. See docs/metrics.md."`
+	Why        observe.Why     `toml:"why" doc:"What is kept of refused requests. No secret is in it. See docs/why.md."`
 	Audit      Audit           `toml:"audit" doc:"The audit log: signed messages, and what operators change. It cannot be turned off."`
 	Resources  Resources       `toml:"resources" doc:"Protected resources that the server itself answers, beside UserInfo."`
 	Retention  Retention       `toml:"retention" doc:"How long ended records are kept. One-time values are kept as long as they could be replayed, regardless of these settings."`

@@ -715,6 +715,13 @@ func operation() []Group {
 				Remedy: "Check the store as for 5xx answers.",
 			},
 			{
+				Message: "refusals not kept for countersign why",
+				Levels:  []string{"warn"},
+				Fields:  []string{"error"},
+				Cause:   "The store did not take why requests were refused. Said once until it does again; the log has them.",
+				Remedy:  "Check the store as for 5xx answers.",
+			},
+			{
 				Message: "systemd notification failed",
 				Levels:  []string{"warn"},
 				Fields:  []string{"error"},

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"countersign/fapi/event"
@@ -15,6 +16,7 @@ import (
 	"countersign/internal/availability"
 	"countersign/internal/config"
 	"countersign/internal/metrics"
+	"countersign/internal/why"
 	"countersign/signer"
 	"countersign/store"
 )
@@ -36,12 +38,15 @@ type Observer struct {
 	// metrics is nil when nobody reads them.
 	metrics *metrics.Metrics
 	hours   *availability.Recorder
+	refused *why.Recorder
 	server  *server
 }
 
 // New makes an Observer, and opens the listener for metrics if there is one.
 func New(ctx context.Context, o Options) (*Observer, error) {
-	made := &Observer{options: o, hours: &availability.Recorder{Node: o.Node, Now: o.Now, Log: o.Log}}
+	made := &Observer{options: o, hours: &availability.Recorder{Node: o.Node, Now: o.Now, Log: o.Log}, refused: &why.Recorder{
+		Node: o.Node, Keep: o.Config.Why.Keep.Std(), Most: o.Config.Why.Most, Now: o.Now, Log: o.Log,
+	}}
 	c := o.Config.Metrics
 	if c.Listen == "" && c.PushEvery == 0 {
 		return made, nil
@@ -106,24 +111,26 @@ func (o *Observer) AuditMeter() auditlog.Meter {
 // RequestMeter is to be told of requests.
 func (o *Observer) RequestMeter() event.Meter {
 	if o.metrics == nil {
-		return o.hours
+		return meters{o.hours, o.refused}
 	}
-	return both{o.metrics, o.hours}
+	return meters{o.metrics, o.hours, o.refused}
 }
 
-// both are two meters.
-type both [2]event.Meter
+// meters are several.
+type meters []event.Meter
 
 // Arrived implements [event.Meter].
-func (b both) Arrived(ctx context.Context, method string) {
-	b[0].Arrived(ctx, method)
-	b[1].Arrived(ctx, method)
+func (m meters) Arrived(ctx context.Context, method string) {
+	for _, one := range m {
+		one.Arrived(ctx, method)
+	}
 }
 
 // Answered implements [event.Meter].
-func (b both) Answered(ctx context.Context, request event.Request) {
-	b[0].Answered(ctx, request)
-	b[1].Answered(ctx, request)
+func (m meters) Answered(ctx context.Context, request event.Request) {
+	for _, one := range m {
+		one.Answered(ctx, request)
+	}
 }
 
 // IngressRefused counts a request that was refused in front of the endpoints.
@@ -150,17 +157,15 @@ type Parts struct {
 
 // Run serves the metrics, looks at the parts, and keeps the hours, until ctx ends; what was counted is stored then.
 func (o *Observer) Run(ctx context.Context, parts Parts) {
-	ended := make(chan struct{})
-	o.hours.Store = parts.Store
-	go func() {
-		defer close(ended)
-		o.hours.Run(ctx, func(ctx context.Context) error { return parts.ready(ctx) })
-	}()
+	o.hours.Store, o.refused.Store = parts.Store, parts.Store
+	var keeping sync.WaitGroup
+	keeping.Go(func() { o.hours.Run(ctx, func(ctx context.Context) error { return parts.ready(ctx) }) })
+	keeping.Go(func() { o.refused.Run(ctx) })
 	if o.metrics != nil {
 		go o.watch(ctx, parts)
 	}
 	go o.Serve(ctx)
-	<-ended
+	keeping.Wait()
 }
 
 // Serve serves the metrics until [Observer.Shutdown]; without a listener it does nothing.

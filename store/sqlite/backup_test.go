@@ -137,7 +137,7 @@ func TestRestoreEverything(t *testing.T) {
 	if _, err := sqlite.Restore(t.Context(), restored, to); err != nil {
 		t.Fatal(err)
 	}
-	lasts := []string{"access_tokens", "allowances", "audit_log", "audit_waiting", "backchannel_standings", "clients", "consent_notices", "consents", "devices", "directory_documents", "grants", "keys", "known_browsers", "passkeys",
+	lasts := []string{"access_tokens", "allowances", "audit_log", "audit_waiting", "backchannel_standings", "clients", "consent_notices", "consents", "devices", "directory_documents", "grants", "keys", "known_browsers", "passkeys", "refusals",
 		"refresh_tokens", "seeds", "service_hours", "subscriptions", "users", "uses"}
 	was, is := count(t, config), count(t, restored)
 	for table, rows := range was {

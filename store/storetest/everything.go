@@ -36,6 +36,7 @@ type Everything struct {
 	standing         store.BackchannelStanding
 	document         store.DirectoryDocument
 	service          store.ServiceHour
+	refused          store.Refusal
 	handOff          store.HandOff
 	browser          store.KnownBrowser
 	lodged, awaiting store.LodgedConsent
@@ -56,6 +57,8 @@ func FillEverything(t *testing.T, s store.Store) *Everything {
 	f.must(f.PutDirectoryDocument(ctx, e.document))
 	e.service = f.serviceHour(f.clock.Now().Truncate(time.Hour), "/token", "a")
 	f.must(f.AddServiceHours(ctx, e.service))
+	e.refused = f.refusal("refused")
+	f.must(f.AddRefusals(ctx, store.RefusalBounds{Most: 10, Since: f.clock.Now().Add(-time.Hour)}, e.refused))
 	f.must(f.PutInitialToken(ctx, f.initialToken(3)))
 	f.must(f.AddKey(ctx, f.key("kid")))
 	e.seed, err = f.Seed(ctx, "nonces", []byte{0, 1, 0xff})
@@ -220,6 +223,7 @@ func (e *Everything) checkLasting(f *fixture) {
 	service, err := f.ServiceHours(ctx, e.service.Hour, e.service.Hour.Add(time.Hour))
 	f.must(err)
 	f.equal(service, []store.ServiceHour{e.service})
+	f.equal(f.refusals("refused"), []store.Refusal{e.refused})
 
 	grant, err := f.AccessGrant(ctx, e.issued.AccessToken.ID)
 	f.must(err)

@@ -20,6 +20,12 @@ type Metrics struct {
 	OtherClients    int            `toml:"other_clients" default:"50" min:"0" max:"1000" doc:"How many further clients are counted by name, the first that call a node; the others are counted together, as other."`
 }
 
+// Why is the table [why].
+type Why struct {
+	Keep value.Duration `toml:"keep" default:"24h" min:"0s" max:"30d" doc:"How long it is kept why a request was refused, for countersign why; 0s keeps nothing."`
+	Most int            `toml:"most" default:"10000" min:"0" max:"1000000" doc:"How many refusals are kept, of all nodes together: the newest."`
+}
+
 // Problem is what is wrong with a key of the table.
 type Problem struct {
 	// Key is that of the table, Value what it has, in words for people.

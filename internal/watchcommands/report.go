@@ -1,4 +1,5 @@
-package main
+// Package watchcommands is the command line for what an operator watches: why a request was refused, and how available the server was.
+package watchcommands
 
 import (
 	"context"
@@ -7,11 +8,12 @@ import (
 
 	"countersign/internal/admin"
 	"countersign/internal/availability"
+	"countersign/internal/usercommands"
 	"countersign/store"
 )
 
-// reportCommand reports what the server kept of its own availability.
-type reportCommand struct {
+// Report reports what the server kept of its own availability.
+type Report struct {
 	Month string `placeholder:"MONTH" help:"The month, such as 2026-11; the one before this by default."`
 	Zone  string `default:"UTC" placeholder:"ZONE" help:"Time zone of its days, such as Europe/Berlin."`
 	SVG   string `name:"svg" type:"path" placeholder:"FILE" help:"Draw a picture too, in this file."`
@@ -20,7 +22,7 @@ type reportCommand struct {
 }
 
 // Help implements kong.HelpProvider.
-func (reportCommand) Help() string {
+func (Report) Help() string {
 	return `The server keeps of each hour and endpoint how many requests it answered, how fast and how many failed, and
 in which minutes it was ready, for 800 days (docs/metrics.md): what a regulator asks a bank to report
 (EBA/GL/2018/07 Guideline 2). A minute in which any node was ready is up. Refused requests (4xx) are for
@@ -33,12 +35,12 @@ Examples:
 }
 
 // Run implements the command.
-func (c reportCommand) Run(ctx context.Context, p *program) error {
+func (c Report) Run(ctx context.Context, p *usercommands.Program) error {
 	zone, err := time.LoadLocation(c.Zone)
 	if err != nil || c.Zone == "Local" {
 		return admin.Usagef("--zone: %q is no time zone such as Europe/Berlin", c.Zone)
 	}
-	now := p.now()
+	now := p.Now()
 	if c.Month == "" {
 		year, month, _ := now.In(zone).Date()
 		c.Month = time.Date(year, month-1, 1, 0, 0, 0, 0, zone).Format("2006-01")
@@ -47,11 +49,11 @@ func (c reportCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return admin.Usagef("--month: %q is no month such as 2026-11", c.Month)
 	}
-	configured, err := p.loadConfig()
+	configured, err := p.Config()
 	if err != nil {
 		return err
 	}
-	return p.withStore(ctx, func(s store.Store) error {
+	return p.WithStore(ctx, func(s store.Store) error {
 		hours, err := s.ServiceHours(ctx, from.Add(-availability.Before), until)
 		if err != nil {
 			return err
@@ -67,10 +69,10 @@ func (c reportCommand) Run(ctx context.Context, p *program) error {
 		}
 		switch {
 		case c.JSON:
-			return report.JSON(p.stdout)
+			return report.JSON(p.Stdout)
 		case c.CSV:
-			return report.CSV(p.stdout)
+			return report.CSV(p.Stdout)
 		}
-		return report.Text(p.stdout)
+		return report.Text(p.Stdout)
 	})
 }

@@ -1,0 +1,120 @@
+package why
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"countersign/fapi/event"
+	"countersign/internal/pause"
+	"countersign/store"
+)
+
+const (
+	// flushEvery is how often refusals are stored.
+	flushEvery = time.Second
+	// mostAtOnce bounds what is stored each time, and mostOfOne what of it is of one client and endpoint, or of one endpoint without a
+	// client: whoever is refused a thousand times a second must not push out the others.
+	mostAtOnce, mostOfOne = 64, 8
+	// mostText bounds a text, in bytes.
+	mostText = 2000
+	// lastFlush is how long the last flush may take when the server ends.
+	lastFlush = 5 * time.Second
+)
+
+// Recorder keeps why requests were refused. It is an [event.Meter].
+type Recorder struct {
+	Store interface {
+		AddRefusals(ctx context.Context, bounds store.RefusalBounds, refusals ...store.Refusal) error
+	}
+	// Node is the node's name.
+	Node string
+	// Keep is for how long refusals are kept, and Most how many; 0 of either keeps none.
+	Keep time.Duration
+	Most int
+	Now  func() time.Time
+	Log  *slog.Logger
+
+	mu      sync.Mutex
+	waiting []store.Refusal
+	// of counts what waits by client and endpoint.
+	of map[[2]string]int
+	// failing reports that the last flush failed, which was logged.
+	failing bool
+}
+
+// Arrived implements [event.Meter].
+func (*Recorder) Arrived(context.Context, string) {}
+
+// Answered implements [event.Meter]. Probes, and requests whose client did not wait, were refused nothing; a poll that comes before the
+// decision, and a demand for a nonce, are no refusals either.
+func (r *Recorder) Answered(_ context.Context, request event.Request) {
+	switch request.Outcome {
+	case "ok", "client_closed", "authorization_pending", "use_dpop_nonce":
+		return
+	}
+	if r.Keep <= 0 || r.Most <= 0 || request.Err == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	kind := [2]string{request.ClientID, request.Route}
+	if len(r.waiting) >= mostAtOnce || r.of[kind] >= mostOfOne {
+		return
+	}
+	if r.of == nil {
+		r.of = map[[2]string]int{}
+	}
+	r.of[kind]++
+	r.waiting = append(r.waiting, store.Refusal{
+		CorrelationID: request.CorrelationID, At: r.Now(), Node: r.Node, ClientID: request.ClientID, Method: request.Method, Endpoint: request.Route,
+		Status: request.Status, Code: request.Outcome, Cause: short(request.Err.Error()),
+	})
+}
+
+// short cuts a text that is long, between characters.
+func short(text string) string {
+	if len(text) <= mostText {
+		return text
+	}
+	end := 0
+	for at := range text {
+		if at > mostText-len("…") {
+			break
+		}
+		end = at
+	}
+	return text[:end] + "…"
+}
+
+// Run stores refusals until ctx ends, and then a last time.
+func (r *Recorder) Run(ctx context.Context) {
+	for pause.For(ctx, flushEvery) == nil {
+		r.flush(ctx)
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastFlush)
+	defer cancel()
+	r.flush(last)
+}
+
+// flush is Flush, and logs when it begins to fail.
+func (r *Recorder) flush(ctx context.Context) {
+	err := r.Flush(ctx)
+	if err != nil && !r.failing && ctx.Err() == nil {
+		r.Log.WarnContext(ctx, "refusals not kept for countersign why", "error", err.Error())
+	}
+	r.failing = err != nil
+}
+
+// Flush stores what was refused since the last time. What cannot be stored is in the log only.
+func (r *Recorder) Flush(ctx context.Context) error {
+	r.mu.Lock()
+	refused := r.waiting
+	r.waiting, r.of = nil, nil
+	r.mu.Unlock()
+	if len(refused) == 0 {
+		return nil
+	}
+	return r.Store.AddRefusals(ctx, store.RefusalBounds{Most: r.Most, Since: r.Now().Add(-r.Keep)}, refused...)
+}
