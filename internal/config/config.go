@@ -19,9 +19,10 @@ type (
 	AuthorizationDetail = asked.AuthorizationDetail
 	ResourceServer      = asked.ResourceServer
 
-	Duration = value.Duration
-	File     = value.File
-	Secret   = value.Secret
+	Duration  = value.Duration
+	File      = value.File
+	Secret    = value.Secret
+	Telemetry = observe.Telemetry
 )
 
 // Config is the whole file. Tags: toml names the key, doc describes it, default is the value of an absent key,
@@ -324,15 +325,6 @@ type Registration struct {
 // Outbound is for what the server requests itself.
 type Outbound struct {
 	CAFile File `toml:"ca_file" doc:"Certificate authorities, PEM, to trust instead of the system's."`
-}
-
-// Telemetry is logs and traces.
-type Telemetry struct {
-	OTLPEndpoint string `toml:"otlp_endpoint" doc:"Address of an OpenTelemetry collector that takes OTLP over HTTP, such as https://collector.example:4318. Empty turns traces off."`
-	OTLPHeaders  Secret `toml:"otlp_headers_file" doc:"File of headers for the collector, one \"Name: value\" a line."`
-	LogLevel     string `toml:"log_level" default:"info" enum:"debug,info,warn,error" doc:"Least level that is logged."`
-	LogAddress   string `toml:"log_client_address" default:"full" enum:"full,truncated,off" doc:"What log lines hold of a client's address: all of it, its network (/24 of IPv4, /48 of IPv6), or nothing."`
-	LogFormat    string `toml:"log_format" default:"json" enum:"json,text" doc:"Form of a log line."`
 }
 
 // Audit is the log of evidence.

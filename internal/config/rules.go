@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"countersign/internal/config/filename"
+	"countersign/internal/config/observe"
 )
 
 // rules checks what neither a tag nor the schema can say. A rule stays silent on a key that is already known
@@ -262,19 +263,11 @@ func (c *collector) telemetry(t *Telemetry) {
 		c.unneeded("telemetry.otlp_headers_file", string(t.OTLPHeaders), shown(t.OTLPHeaders), "has no meaning without telemetry.otlp_endpoint; set both or none")
 		return
 	}
-	u, err := url.Parse(t.OTLPEndpoint)
-	switch {
-	case err != nil || u.Host == "" || u.Opaque != "" || u.RawQuery != "" || u.User != nil || strings.Contains(t.OTLPEndpoint, "#"):
-		c.add(key, redacted, `not an address of a collector; write it without user information, query and fragment, such as "https://collector.example:4318"`)
-	case u.Scheme == "http" && isLoopback(u.Hostname()):
-	case u.Scheme != "https":
-		c.add(key, quote(t.OTLPEndpoint), "not https; http is possible only to a collector on this machine (localhost, 127.0.0.1, [::1])")
+	if problem := t.Problem(); problem == observe.NoAddress {
+		c.add(key, redacted, "%s", problem)
+	} else if problem != "" {
+		c.add(key, quote(t.OTLPEndpoint), "%s", problem)
 	}
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // scopeToken is the syntax of RFC 6749 §3.3.

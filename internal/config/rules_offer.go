@@ -9,6 +9,7 @@ import (
 
 	"countersign/fapi/profile"
 	"countersign/fapi/rar/ready"
+	"countersign/internal/config/observe"
 	"countersign/internal/suggest"
 )
 
@@ -36,7 +37,7 @@ func (c *collector) strictTransport(config *Config) {
 	if err != nil || c.bad("issuer") || c.bad(key) || config.Listen.StrictTransport == "host" {
 		return
 	}
-	if isLoopback(u.Hostname()) || strings.HasSuffix(u.Hostname(), ".localhost") {
+	if observe.OnThisMachine(u.Hostname()) || strings.HasSuffix(u.Hostname(), ".localhost") {
 		c.add(key, quote(config.Listen.StrictTransport), `not for an issuer on this machine: other servers on it may have no https; leave it out or write "host"`)
 	}
 }

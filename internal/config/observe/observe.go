@@ -3,10 +3,41 @@ package observe
 
 import (
 	"net"
+	"net/url"
 	"strings"
 
 	"countersign/internal/config/value"
 )
+
+// Telemetry is logs and traces.
+type Telemetry struct {
+	OTLPEndpoint string       `toml:"otlp_endpoint" doc:"Address of an OpenTelemetry collector that takes OTLP over HTTP, such as https://collector.example:4318. Empty turns traces off."`
+	OTLPHeaders  value.Secret `toml:"otlp_headers_file" doc:"File of headers for the collector, one \"Name: value\" a line."`
+	LogLevel     string       `toml:"log_level" default:"info" enum:"debug,info,warn,error" doc:"Least level that is logged."`
+	LogAddress   string       `toml:"log_client_address" default:"full" enum:"full,truncated,off" doc:"What log lines hold of a client's address: all of it, its network (/24 of IPv4, /48 of IPv6), or nothing."`
+	LogFormat    string       `toml:"log_format" default:"json" enum:"json,text" doc:"Form of a log line."`
+}
+
+// Problem is what is wrong with the address of the collector; empty when nothing is.
+func (t Telemetry) Problem() string {
+	u, err := url.Parse(t.OTLPEndpoint)
+	switch {
+	case err != nil || u.Host == "" || u.Opaque != "" || u.RawQuery != "" || u.User != nil || strings.Contains(t.OTLPEndpoint, "#"):
+		return NoAddress
+	case u.Scheme == "https", u.Scheme == "http" && OnThisMachine(u.Hostname()):
+		return ""
+	}
+	return "not https; http is possible only to a collector on this machine (localhost, 127.0.0.1, [::1])"
+}
+
+// NoAddress is the problem of an address that may hold a password: it is not repeated.
+const NoAddress = `not an address of a collector; write it without user information, query and fragment, such as "https://collector.example:4318"`
+
+// OnThisMachine reports whether a host is loopback.
+func OnThisMachine(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
 
 // Metrics is the table [metrics].
 type Metrics struct {
@@ -41,8 +72,7 @@ func Plain(address string) bool {
 		return true
 	}
 	host, _, err := net.SplitHostPort(address)
-	ip := net.ParseIP(host)
-	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
+	return err == nil && OnThisMachine(host)
 }
 
 // leastPush is the shortest time between two pushes.
