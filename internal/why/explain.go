@@ -27,7 +27,7 @@ func explanations() map[string]Explanation {
 	return map[string]Explanation{
 		oauth.InvalidRequest: {"RFC 6749 §4.1.2.1, §5.2; RFC 9126 §2.3", "Change the parameter that the description names: each once, form-encoded, in the body."},
 		oauth.InvalidClient: {"RFC 6749 §5.2; RFC 7523 §3; RFC 8705 §2", "Compare the assertion with the registration: iss and sub are the client_id, aud is the issuer, exp is in the future, " +
-			"the kid is in the client's key set, and a jti is new each time; or show the registered certificate on the listener that asks for one. Try it: countersign check assertion FILE --client ID."},
+			"the kid is in the client's key set, and a jti is new each time; or show the registered certificate on the listener that asks for one."},
 		oauth.InvalidGrant: {"RFC 6749 §5.2; RFC 7636 §4.6; RFC 9449 §10", "Codes and refresh tokens are for the client that got them, codes once and for a minute, with the code_verifier, redirect_uri " +
 			"and DPoP key that they were asked with. Begin again with a new request."},
 		oauth.UnauthorizedClient:          {"RFC 6749 §5.2", "The client is not registered for this: add the grant type or the method to its registration, or ask the operator."},
@@ -50,7 +50,7 @@ func explanations() map[string]Explanation {
 		oauth.InvalidTarget:               {"RFC 8707 §2", "Use a resource that the server knows and the client may use."},
 		oauth.InvalidGrantID:              {"Grant Management for OAuth 2.0 §5.4", "The grant is not the client's, or has ended. Make a new one."},
 		oauth.InvalidAuthorizationDetails: {"RFC 9396 §5", "Compare the details with the schema of their type: the description names the member."},
-		oauth.InvalidDPoPProof:            {"RFC 9449 §4.3, §5", "Compare the proof with the description: typ, alg, jwk, htm, htu, iat within a minute, ath with a token, and a new jti each time. Try it: countersign check proof FILE."},
+		oauth.InvalidDPoPProof:            {"RFC 9449 §4.3, §5", "Compare the proof with the description: typ, alg, jwk, htm, htu, iat within a minute, ath with a token, and a new jti each time."},
 		oauth.UseDPoPNonce:                {"RFC 9449 §8, §9", "Send it once more with the nonce of DPoP-Nonce in the proof. This is no fault."},
 		oauth.UnsupportedTokenType:        {"RFC 7009 §2.2.1", "Access tokens and refresh tokens can be revoked."},
 		oauth.InvalidRedirectURI:          {"RFC 7591 §3.2.2", "Register redirect URIs that are https and whole, letter by letter."},
