@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,12 +19,22 @@ import (
 
 // kept is a store that adds as stores do.
 type kept struct {
+	mu    sync.Mutex
 	hours map[key]*store.ServiceHour
 	err   error
 	calls int
 }
 
+// fails has it answer with an error from now on; nil for none.
+func (k *kept) fails(err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.err = err
+}
+
 func (k *kept) AddServiceHours(_ context.Context, hours ...store.ServiceHour) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	k.calls++
 	if k.err != nil {
 		return k.err
@@ -132,13 +143,13 @@ func TestRun(t *testing.T) {
 		if to.calls < 9 || hour == nil {
 			t.Fatalf("stored %d times, %v", to.calls, hour)
 		}
-		to.err = away
+		to.fails(away)
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
 		if got := strings.Count(logged.String(), "service hours not stored; will be retried"); got != 1 {
 			t.Errorf("logged %d times:\n%s", got, logged.String())
 		}
-		to.err = nil
+		to.fails(nil)
 		stop()
 		<-ended
 		first := begin.UTC().Minute()
