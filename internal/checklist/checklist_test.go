@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 851 {
+	if len(seen) != 910 {
 		t.Errorf("%d items", len(seen))
 	}
 }

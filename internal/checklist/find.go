@@ -26,7 +26,7 @@ type Test struct {
 
 var (
 	// numberedName matches the name of a test with the ID of its item.
-	numberedName = regexp.MustCompile(`^Test(SP|MS|AM|F1|FC|CI|JA|PA|JR|MT|DP|IS|R[A-Z]|AT|IN|MD|OC|DR|GM|BC|PR|HS|TL|FD|FJ|K[A-Z]|L[A-Z]|Rule|Attack)(\d{2,3})`)
+	numberedName = regexp.MustCompile(`^Test(SP|MS|AM|F1|FC|CI|JA|PA|JR|MT|DP|IS|R[A-Z]|AT|IN|MD|OC|DR|GM|BC|PR|HS|TL|FD|FJ|K[A-Z]|L[A-Z]|NM|Rule|Attack)(\d{2,3})`)
 	// coversLine matches the first line of the comment of a test that covers several, or of a paragraph of it.
 	coversLine = regexp.MustCompile(`^Covers: ([A-Z0-9]+-\d{2,3}(?:, [A-Z0-9]+-\d{2,3})*)\.`)
 )

@@ -3,6 +3,7 @@ package checklist
 // measured lists what an operator sees of the server: metrics, dashboards, alerts, and the report of availability.
 func measured() []Group {
 	return []Group{{
+		Code:  "NM",
 		Title: "Metrics and reports",
 		Items: []Item{
 			{ID: "NM-01", Section: "OpenTelemetry, HTTP metrics", Requires: "requests are measured by method, route, status and outcome, and those in flight are counted"},
