@@ -126,8 +126,8 @@ func publicValues() map[comparison]string {
 		{"tokens/validate.go", "slices.Contains of RefreshToken"}:       grantType,
 		{"token/code.go", "!= of JKT"}:                                  thumbprint,
 		{"authorize/par.go", "!= of JKT"}:                               thumbprint,
-		{"resource/access.go", "!= of JKT"}:                             thumbprint,
-		{"resource/access.go", "!= of Thumbprint"}:                      thumbprint,
+		{"../internal/presented/presented.go", "!= of jkt"}:             thumbprint,
+		{"../internal/presented/presented.go", "!= of Thumbprint"}:      thumbprint,
 		{"login/login.go", "slices.Contains of Thumbprint"}:             "the thumbprint of a certificate, which its holder shows to everybody",
 		{"resource/resource.go", "== of Challenge"}:                     "the WWW-Authenticate header of an answer",
 		{"endpoint/call.go", "!= of UseDPoPNonce"}:                      "the name of an error code",
@@ -155,7 +155,7 @@ func TestAttack46Comparisons(t *testing.T) {
 	t.Parallel()
 	used, public := map[comparison]bool{}, publicValues()
 	var files int
-	for _, folder := range []string{".", "../dpop", "../internal/oauth", "../internal/pages", "../internal/directory", "../store"} {
+	for _, folder := range []string{".", "../dpop", "../internal/oauth", "../internal/presented", "../internal/pages", "../internal/directory", "../store"} {
 		err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
 			if err == nil && entry.IsDir() && entry.Name() == "fapitest" {
 				return fs.SkipDir

@@ -49,7 +49,8 @@ def before_call(context, case, kwargs):
     if "handle" in path:
         handle = answered[0] if answered and calls % 7 == 0 else handles[0]
         case.path_parameters = {**path, "handle": handle}
-        if isinstance(case.body, dict) and "request_digest" in case.body and handle not in answered and calls % 3 == 0:
+        if isinstance(case.body, dict) and "request_digest" in case.body and handle not in answered and len(handles) > 1 and calls % 3 == 0:
+            # The last one stays open, to be read.
             case.body = {**case.body, "request_digest": digest("/login/v1/interactions/" + handle)}
             asked = read("/login/v1/interactions/" + handle)
             if "subject" in case.body and "request_digest" in asked:  # or no answer would ever be right
