@@ -77,7 +77,7 @@ func mayRead() []string {
 		"SCAN initial_tokens in DELETE ",
 		"SCAN initial_tokens USING INDEX sqlite_autoindex_initial_tokens_2 in ",
 		"SCAN chains in WITH RECURSIVE ",
-		"SCAN (subquery-1) in SELECT count(*), min(", // no more than store.MostBacklog, by an index
+		"SCAN (subquery-1) in SELECT count(*), min(",                                                    // no more than store.MostBacklog, by an index
 		"SCAN refusals in DELETE FROM refusals WHERE id IN (SELECT id FROM refusals ORDER BY id LIMIT ", // the first ones, by their key
 		// What one user gave, found by an index.
 		"SCAN given in ",
