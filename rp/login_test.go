@@ -15,22 +15,30 @@ import (
 	"countersign/rp/session"
 )
 
+// form is a test of one way to keep sessions. Its subtests begin with what they accept or refuse, and end with the way.
+type form struct {
+	*testing.T
+	name string
+}
+
+func (f form) Run(name string, run func(t *testing.T)) bool {
+	f.Helper()
+	return f.T.Run(name+" ("+f.name+")", run)
+}
+
 // forms runs a test with sessions in a store and in cookies.
-func forms(t *testing.T, run func(t *testing.T, how siteOption)) {
+func forms(t *testing.T, run func(t form, how siteOption)) {
 	t.Helper()
 	for name, how := range map[string]siteOption{"stored": func(*site, *rp.Config) {}, "sealed": sealedSessions} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			run(t, how)
-		})
+		run(form{t, name}, how)
 	}
 }
 
 // Covers: RP-46.
 func TestRP46Transactions(t *testing.T) {
 	t.Parallel()
-	forms(t, func(t *testing.T, how siteOption) {
-		s := newSite(t, world(t), how)
+	forms(t, func(t form, how siteOption) {
+		s := newSite(t.T, world(t.T), how)
 		t.Run("accepts two tabs that sign in at once, each back at its own page", func(t *testing.T) {
 			u := s.user()
 			first, second := u.toCallback("/one?a=1"), u.toCallback("/two?b=2")
@@ -147,8 +155,8 @@ func TestRP47ReturnTo(t *testing.T) {
 // Covers: RP-48.
 func TestRP48Fixation(t *testing.T) {
 	t.Parallel()
-	forms(t, func(t *testing.T, how siteOption) {
-		s := newSite(t, world(t), how, func(_ *site, c *rp.Config) {
+	forms(t, func(t form, how siteOption) {
+		s := newSite(t.T, world(t.T), how, func(_ *site, c *rp.Config) {
 			c.Hooks.AfterCallback = func(_ context.Context, login *rp.Login) error {
 				if len(login.Data) == 0 {
 					return login.Keep("basket of " + login.Tokens.Identity.Subject)
@@ -166,30 +174,30 @@ func TestRP48Fixation(t *testing.T) {
 				t.Error(err)
 			}
 		})))
+		u := s.signedIn()
+		before := u.cookies()
 		t.Run("accepts a new session at each login, which keeps what the same user had", func(t *testing.T) {
-			u := s.signedIn()
-			before := u.cookies()
 			u.wants(u.get("/auth/login?return_to=/basket"), http.StatusOK, "basket of sub-alice")
 			if after := u.cookies(); after["__Host-session"] == before["__Host-session"] {
 				t.Error("the cookie stayed")
 			}
-			t.Run("refuses the session from before the login", func(t *testing.T) {
-				thief := s.user()
-				for name, value := range before {
-					thief.setCookie(name, value)
-				}
-				thief.wants(thief.get("/open"), http.StatusOK, "nobody")
-			})
-			t.Run("refuses to pass what one user had to another", func(t *testing.T) {
-				s.w.User.Is("sub-bob", fapitest.ACRPassword)
-				defer s.w.User.Is("sub-alice", fapitest.ACRPassword)
-				u.wants(u.get("/auth/login?return_to=/basket"), http.StatusOK, "basket of sub-alice") // still alice's session at the provider
-				fresh := s.signedInAs("sub-bob")
-				for name, value := range fresh.cookies() {
-					u.setCookie(name, value)
-				}
-				u.wants(u.get("/basket"), http.StatusOK, "basket of sub-bob")
-			})
+		})
+		t.Run("refuses the session from before the login", func(*testing.T) {
+			thief := s.user()
+			for name, value := range before {
+				thief.setCookie(name, value)
+			}
+			thief.wants(thief.get("/open"), http.StatusOK, "nobody")
+		})
+		t.Run("refuses to pass what one user had to another", func(*testing.T) {
+			s.w.User.Is("sub-bob", fapitest.ACRPassword)
+			defer s.w.User.Is("sub-alice", fapitest.ACRPassword)
+			u.wants(u.get("/auth/login?return_to=/basket"), http.StatusOK, "basket of sub-alice") // still alice's session at the provider
+			fresh := s.signedInAs("sub-bob")
+			for name, value := range fresh.cookies() {
+				u.setCookie(name, value)
+			}
+			u.wants(u.get("/basket"), http.StatusOK, "basket of sub-bob")
 		})
 		t.Run("refuses an id that somebody else chose", func(t *testing.T) {
 			u := s.user()
@@ -244,19 +252,28 @@ func TestRP49Loops(t *testing.T) {
 // Covers: RP-50.
 func TestRP50BadAnswers(t *testing.T) {
 	t.Parallel()
-	forms(t, func(t *testing.T, how siteOption) {
-		s := newSite(t, world(t), how)
+	forms(t, func(t form, how siteOption) {
+		s := newSite(t.T, world(t.T), how)
 		u := s.signedIn()
 		t.Run("accepts the answer as it is", func(t *testing.T) {
 			u.wants(u.get(u.toCallback("/auth/login?return_to=/a")), http.StatusOK, "sub-alice at /a")
 		})
+		t.Run("refuses an answer with a JWT that was not asked for, and keeps the session", func(t *testing.T) {
+			if got := u.get(changed(t, u.toCallback("/auth/login?return_to=/a"), "response", "a.b.c")); got.where() != "/" {
+				t.Errorf("the login went on: at %s", got.address)
+			}
+			u.wants(u.get("/open"), http.StatusOK, "sub-alice")
+			fresh := s.user()
+			fresh.wants(fresh.get(changed(t, fresh.toCallback("/a"), "response", "a.b.c")), http.StatusBadRequest, "This sign-in cannot go on")
+			fresh.wants(fresh.get("/open"), http.StatusOK, "nobody")
+		})
 		for _, bad := range []struct{ what, name, value, check string }{
 			{"another issuer (mix-up)", "iss", "https://evil.example", "iss"}, {"no issuer", "iss", "", "iss"},
-			{"no code", "code", "", "code"}, {"a JWT that was not asked for", "response", "a.b.c", ""},
+			{"no code", "code", "", "code"},
 		} {
 			t.Run("refuses an answer with "+bad.what+", and keeps the session", func(t *testing.T) {
-				u.wants(u.get(changed(t, u.toCallback("/auth/login?return_to=/a"), bad.name, bad.value)), map[bool]int{true: http.StatusOK, false: http.StatusBadRequest}[bad.check == ""], "")
-				if refused, ok := errors.AsType[*client.CheckError](s.lastError().Err); bad.check != "" && (!ok || refused.Check != bad.check) {
+				u.wants(u.get(changed(t, u.toCallback("/auth/login?return_to=/a"), bad.name, bad.value)), http.StatusBadRequest, "")
+				if refused, ok := errors.AsType[*client.CheckError](s.lastError().Err); !ok || refused.Check != bad.check {
 					t.Errorf("%v", s.lastError())
 				}
 				u.wants(u.get("/open"), http.StatusOK, "sub-alice")

@@ -20,8 +20,8 @@ import (
 // Covers: RP-58.
 func TestRP58LogoutCSRF(t *testing.T) {
 	t.Parallel()
-	forms(t, func(t *testing.T, how siteOption) {
-		s := newSite(t, world(t), how)
+	forms(t, func(t form, how siteOption) {
+		s := newSite(t.T, world(t.T), how)
 		s.mux.Handle("/path", s.app.Require()(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			in, _ := rp.FromContext(r.Context())
 			if _, err := w.Write([]byte(in.LogoutPath())); err != nil {

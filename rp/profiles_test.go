@@ -19,49 +19,50 @@ import (
 // Covers: RP-73.
 func TestRP73Profiles(t *testing.T) {
 	t.Parallel()
-	t.Run("accepts FAPI 2.0 Message Signing, its answers signed and encrypted, in two tabs", func(t *testing.T) {
-		t.Parallel()
-		w := world(t, fapitest.AllProfiles)
-		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		decrypter, err := client.NewDecrypter(key, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, serve := unstarted(t)
-		s.register = []fapitest.ClientOption{fapitest.OfProfile("fapi2-message-signing"), func(c *fapitest.Client, m map[string]any) {
-			own, err := client.New(t.Context(), client.Config{
-				Issuer: w.Issuer, ClientID: c.ID, Auth: client.PrivateKeyJWT(keyOf(t, c.Key)), Roots: w.Roots, Decrypt: []client.Decrypter{decrypter},
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			m["jwks"] = json.RawMessage(own.Keys())
-			for _, name := range []string{"id_token", "authorization"} {
-				m[name+"_encrypted_response_alg"], m[name+"_encrypted_response_enc"] = "ECDH-ES", "A256GCM"
-			}
-		}}
-		s.of(w, serve, func(_ *site, c *rp.Config) {
-			c.Client.Profile, c.Client.Decrypt = client.FAPI2MessageSigning, []client.Decrypter{decrypter}
+	w := world(t, fapitest.AllProfiles)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	decrypter, err := client.NewDecrypter(key, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, serve := unstarted(t)
+	s.register = []fapitest.ClientOption{fapitest.OfProfile("fapi2-message-signing"), func(c *fapitest.Client, m map[string]any) {
+		own, err := client.New(t.Context(), client.Config{
+			Issuer: w.Issuer, ClientID: c.ID, Auth: client.PrivateKeyJWT(keyOf(t, c.Key)), Roots: w.Roots, Decrypt: []client.Decrypter{decrypter},
 		})
-		u := s.user()
-		first, second, third := u.toCallback("/one"), u.toCallback("/two"), u.toCallback("/three")
+		if err != nil {
+			t.Fatal(err)
+		}
+		m["jwks"] = json.RawMessage(own.Keys())
+		for _, name := range []string{"id_token", "authorization"} {
+			m[name+"_encrypted_response_alg"], m[name+"_encrypted_response_enc"] = "ECDH-ES", "A256GCM"
+		}
+	}}
+	s.of(w, serve, func(_ *site, c *rp.Config) {
+		c.Client.Profile, c.Client.Decrypt = client.FAPI2MessageSigning, []client.Decrypter{decrypter}
+	})
+	u := s.user()
+	first, second, third, fourth := u.toCallback("/one"), u.toCallback("/two"), u.toCallback("/three"), u.toCallback("/four")
+	t.Run("accepts FAPI 2.0 Message Signing, its answers signed and encrypted, in two tabs", func(t *testing.T) {
 		if strings.Count(first, ".") < 4 || strings.Contains(first, "code=") {
 			t.Fatalf("the answer is not encrypted: %s", first)
 		}
-		u.wants(u.get(first), http.StatusOK, "sub-alice at /one")
-		t.Run("refuses an encrypted answer that was altered, and uses no login up for it", func(t *testing.T) {
-			u.wants(u.get(changed(t, third, "response", "a.b.c.d.e")), http.StatusBadRequest, "was not safe")
-			if refused, ok := errors.AsType[*client.CheckError](s.lastError().Err); !ok || refused.What != "authorization response" {
-				t.Errorf("%v", s.lastError())
-			}
-		})
 		u.wants(u.get(second), http.StatusOK, "sub-alice at /two")
+		u.wants(u.get(first), http.StatusOK, "sub-alice at /one")
+		if again := u.get(second); again.status != http.StatusOK || again.where() != "/" {
+			t.Errorf("an answer for the second time: %d at %s", again.status, again.address)
+		}
+	})
+	t.Run("refuses an encrypted answer that was altered, and uses no login up for it", func(t *testing.T) {
+		u.wants(u.get(changed(t, fourth, "response", "a.b.c.d.e")), http.StatusBadRequest, "was not safe")
+		if refused, ok := errors.AsType[*client.CheckError](s.lastError().Err); !ok || refused.What != "authorization response" {
+			t.Errorf("%v", s.lastError())
+		}
 		u.wants(u.get(third), http.StatusOK, "sub-alice at /three")
-		got := u.get(second)
-		u.wants(got, http.StatusOK, "sub-alice at /")
+		u.wants(u.get(fourth), http.StatusOK, "sub-alice at /four")
 	})
 	t.Run("accepts FAPI 1.0 Advanced with a certificate, its answers signed", func(t *testing.T) {
 		t.Parallel()

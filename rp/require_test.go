@@ -58,9 +58,9 @@ func TestRP53Claims(t *testing.T) {
 // Covers: RP-54.
 func TestRP54StepUp(t *testing.T) {
 	t.Parallel()
-	forms(t, func(t *testing.T, how siteOption) {
-		w := world(t)
-		s := newSite(t, w, how)
+	forms(t, func(t form, how siteOption) {
+		w := world(t.T)
+		s := newSite(t.T, w, how)
 		s.page("/pay", rp.ACR(fapitest.ACRKey))
 		s.page("/recent", rp.MaxAuthAge(5*time.Minute))
 		s.page("/payments", rp.Scope("payments", "accounts"))

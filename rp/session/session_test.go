@@ -132,22 +132,31 @@ func (b *browser) wantAbsent(m *session.Manager, want error) {
 	}
 }
 
+// form is a test of one way to keep a session. Its subtests begin with what they accept or refuse, and end with the way.
+type form struct {
+	*testing.T
+	name string
+}
+
+func (f form) Run(name string, run func(t *testing.T)) bool {
+	f.Helper()
+	return f.T.Run(name+" ("+f.name+")", run)
+}
+
 // forms are both ways to keep a session.
-func forms(t *testing.T, run func(t *testing.T, config session.Config, c *clock)) {
+func forms(t *testing.T, run func(t form, config session.Config, c *clock)) {
+	t.Helper()
 	for name, sealed := range map[string]bool{"stored": false, "sealed": true} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c := &clock{now: time.Unix(1_800_000_000, 0)}
-			run(t, session.Config{Store: session.NewMemory(), Sealed: sealed, Keys: ring(t, 1), Now: c.Now}, c)
-		})
+		c := &clock{now: time.Unix(1_800_000_000, 0)}
+		run(form{t, name}, session.Config{Store: session.NewMemory(), Sealed: sealed, Keys: ring(t, 1), Now: c.Now}, c)
 	}
 }
 
 // Covers: RP-40.
 func TestRP40Lives(t *testing.T) {
 	t.Parallel()
-	forms(t, func(t *testing.T, config session.Config, c *clock) {
-		m, b := manager(t, config), newBrowser(t)
+	forms(t, func(t form, config session.Config, c *clock) {
+		m, b := manager(t.T, config), newBrowser(t.T)
 		b.wantAbsent(m, session.ErrNone)
 		if err := b.create(m, newRecord(c.Now()), ""); err != nil {
 			t.Fatal(err)
@@ -201,9 +210,9 @@ func TestRP40Lives(t *testing.T) {
 // Covers: RP-41.
 func TestRP41Tampered(t *testing.T) {
 	t.Parallel()
-	forms(t, func(t *testing.T, config session.Config, c *clock) {
-		m := manager(t, config)
-		whole := newBrowser(t)
+	forms(t, func(t form, config session.Config, c *clock) {
+		m := manager(t.T, config)
+		whole := newBrowser(t.T)
 		record := newRecord(c.Now())
 		record.Data = []byte(`{"a":"` + strings.Repeat("x", 3500) + `"}`)
 		if err := whole.create(m, record, ""); err != nil {
@@ -263,9 +272,9 @@ func TestRP41Tampered(t *testing.T) {
 // Covers: RP-42.
 func TestRP42KeyRing(t *testing.T) {
 	t.Parallel()
-	forms(t, func(t *testing.T, config session.Config, c *clock) {
-		b := newBrowser(t)
-		if err := b.create(manager(t, config), newRecord(c.Now()), ""); err != nil {
+	forms(t, func(t form, config session.Config, c *clock) {
+		b := newBrowser(t.T)
+		if err := b.create(manager(t.T, config), newRecord(c.Now()), ""); err != nil {
 			t.Fatal(err)
 		}
 		t.Run("accepts what a previous key sealed, and seals a cookie with the current one", func(t *testing.T) {
@@ -339,8 +348,8 @@ func TestRP43TooLarge(t *testing.T) {
 // Covers: RP-44.
 func TestRP44Ended(t *testing.T) {
 	t.Parallel()
-	forms(t, func(t *testing.T, config session.Config, c *clock) {
-		m := manager(t, config)
+	forms(t, func(t form, config session.Config, c *clock) {
+		m := manager(t.T, config)
 		begin := func(t *testing.T) *browser {
 			t.Helper()
 			b := newBrowser(t)
