@@ -618,6 +618,43 @@ func TestProviderDown(t *testing.T) {
 			}
 		})
 	}
+	t.Run("accepts the tokens from before when the provider is back", func(t *testing.T) {
+		t.Parallel()
+		p := providertest.New(t)
+		c := against(t, p)
+		tokens, err := through(t, p, c, providertest.Behaviour{}, client.AuthorizeOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Behave(providertest.Behaviour{Handle: at("/token", func(w http.ResponseWriter) { w.WriteHeader(http.StatusServiceUnavailable) })})
+		if _, err := c.Refresh(t.Context(), tokens, client.RefreshOptions{}); !client.Temporary(err) {
+			t.Fatalf("meanwhile: %v", err)
+		}
+		p.Behave(providertest.Behaviour{})
+		fresh, err := c.Refresh(t.Context(), tokens, client.RefreshOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if fresh.AccessToken == "" || fresh.AccessToken == tokens.AccessToken || fresh.Identity.Subject != tokens.Identity.Subject {
+			t.Errorf("the refresh gave %+v", fresh.Identity)
+		}
+	})
+	t.Run("refuses for good what the provider refuses, and not as an outage", func(t *testing.T) {
+		t.Parallel()
+		p := providertest.New(t)
+		c := against(t, p)
+		tokens, err := through(t, p, c, providertest.Behaviour{}, client.AuthorizeOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Behave(providertest.Behaviour{Handle: at("/token", func(w http.ResponseWriter) {
+			providertest.Write(w, http.StatusBadRequest, map[string]any{"error": "invalid_grant"})
+		})})
+		_, err = c.Refresh(t.Context(), tokens, client.RefreshOptions{})
+		if refused, ok := errors.AsType[*client.ProviderError](err); !ok || refused.Code != "invalid_grant" || client.Temporary(err) {
+			t.Errorf("%v", err)
+		}
+	})
 	t.Run("refuses to begin without the provider", func(t *testing.T) {
 		t.Parallel()
 		p := providertest.New(t)
