@@ -144,11 +144,13 @@ func TestRunbooks(t *testing.T) {
 			}
 		})
 	}
-	for title := range sections {
-		if strings.HasPrefix(title, "Countersign") && !slices.Contains(names, title) {
-			t.Errorf("docs/alerts.md has a runbook of %s, which is no alert", title)
+	t.Run("refuses a runbook of no alert", func(t *testing.T) {
+		for title := range sections {
+			if strings.HasPrefix(title, "Countersign") && !slices.Contains(names, title) {
+				t.Errorf("docs/alerts.md has a runbook of %s, which is no alert", title)
+			}
 		}
-	}
+	})
 }
 
 // Covers: NM-14. The alerts ask for metrics that the server has.

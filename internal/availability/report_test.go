@@ -183,7 +183,28 @@ func TestWritten(t *testing.T) {
 			}
 		}
 	})
+	t.Run("refuses markup of an issuer in a picture", func(t *testing.T) {
+		marked := r
+		marked.Issuer = "<script>alert(1)</script>"
+		if picture := marked.SVG(); strings.Contains(picture, "<script") || !strings.Contains(picture, "&lt;script") {
+			t.Error("it is not text")
+		}
+	})
+	for name, write := range map[string]func(io.Writer) error{"text": r.Text, "CSV": r.CSV, "JSON": r.JSON} {
+		t.Run("refuses a full disk for "+name, func(t *testing.T) {
+			if err := write(full{}); !errors.Is(err, errFull) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
 }
+
+// full is a disk that is.
+type full struct{}
+
+var errFull = errors.New("no space left")
+
+func (full) Write([]byte) (int, error) { return 0, errFull }
 
 // TestDecimal: what is nearly all is not said to be all, and what is nearly nothing not to be nothing.
 func TestDecimal(t *testing.T) {

@@ -55,9 +55,18 @@ func TestPage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	const hint = "go test ./internal/metrics -run TestPage -update"
 	t.Run("accepts the table", func(t *testing.T) {
 		if string(text) != want && !*update {
-			t.Errorf("%s is not what the catalogue says; go test ./internal/metrics -run TestPage -update", file)
+			t.Errorf("%s is not what the catalogue says; %s", file, hint)
+		}
+	})
+	t.Run("refuses a row of what is no metric", func(t *testing.T) {
+		table, _, _ := strings.Cut(rest, end)
+		for row := range strings.Lines(table) {
+			if !strings.Contains(page(), row) && !*update {
+				t.Errorf("%s has a row that the catalogue has not; %s\n%s", file, hint, row)
+			}
 		}
 	})
 }

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -145,6 +147,20 @@ func TestVerbs(t *testing.T) {
 			f.wants(t, `db_client_operation_duration_seconds_count{db_operation_name="Push",db_system_name="postgresql",error_type="`+failure+`"} 1`)
 		})
 	}
+	text := f.text("text/plain")
+	t.Run("refuses to take an answer for a failure", func(t *testing.T) {
+		failures := regexp.MustCompile(`db_client_operation_duration_seconds_count\{[^}]*error_type="([^"]*)"`).FindAllStringSubmatch(text, -1)
+		if len(failures) != 5 {
+			t.Errorf("%d failures: %q", len(failures), failures)
+		}
+	})
+	t.Run("refuses to take what is not there any more for a conflict", func(t *testing.T) {
+		for _, found := range regexp.MustCompile(`countersign_store_conflicts_total\{[^}]*reason="([^"]*)"`).FindAllStringSubmatch(text, -1) {
+			if !slices.Contains([]string{"replayed", "consumed", "conflict"}, found[1]) {
+				t.Errorf("%s is counted", found[1])
+			}
+		}
+	})
 	t.Run("accepts conflicts", func(t *testing.T) {
 		f.wants(t,
 			`countersign_store_conflicts_total{kind="dpop",reason="replayed"} 1`, `countersign_store_conflicts_total{kind="logout_token",reason="replayed"} 1`,
@@ -249,14 +265,23 @@ func TestSamples(t *testing.T) {
 	})
 }
 
-// Covers: NM-08. What is refused in front of the endpoints is counted, and 0 before.
+// Covers: NM-08. What is refused in front of the endpoints is counted, and 0 before; what is no event is other.
 func TestRefusals(t *testing.T) {
 	f := newFixture(t)
-	f.wants(t, `countersign_ingress_refusals_total{event="client_certificate_forged"} 0`, `countersign_client_certificate_refusals_total 0`)
+	t.Run("accepts that there were none", func(t *testing.T) {
+		f.wants(t, `countersign_ingress_refusals_total{event="client_certificate_forged"} 0`, `countersign_client_certificate_refusals_total 0`)
+	})
 	f.IngressRefused(t.Context(), "client_certificate_forged")
 	f.CertificateRefused(t.Context())
 	t.Run("accepts refusals", func(t *testing.T) {
 		f.wants(t, `countersign_ingress_refusals_total{event="client_certificate_forged"} 1`, `countersign_client_certificate_refusals_total 1`)
+	})
+	t.Run("refuses the name of what is no event", func(t *testing.T) {
+		f.IngressRefused(t.Context(), "alice@bank.example")
+		f.wants(t, `countersign_ingress_refusals_total{event="other"} 1`)
+		if strings.Contains(f.text("text/plain"), "alice") {
+			t.Error("it is there")
+		}
 	})
 }
 
@@ -287,10 +312,11 @@ func TestExemplars(t *testing.T) {
 // Covers: NM-10. Metrics are sent to a collector, with the headers; when it is away that is told once, and once when it is back.
 func TestPush(t *testing.T) {
 	var away atomic.Bool
-	received := make(chan string, 100)
+	received, turnedAway := make(chan string, 100), make(chan struct{}, 100)
 	collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if away.Load() {
 			http.Error(w, "away", http.StatusServiceUnavailable)
+			turnedAway <- struct{}{}
 			return
 		}
 		unzip, err := gzip.NewReader(r.Body)
@@ -319,11 +345,19 @@ func TestPush(t *testing.T) {
 			}
 		}
 	})
-	t.Run("accepts one that goes away and comes back", func(t *testing.T) {
+	t.Run("refuses to tell more than once of one that is away", func(t *testing.T) {
 		away.Store(true)
 		if err := <-failed; err == nil {
 			t.Error("told of nothing")
 		}
+		for range 3 { // with the third, what came of the second is known
+			<-turnedAway
+		}
+		if len(failed) != 0 {
+			t.Errorf("told %d times more", len(failed))
+		}
+	})
+	t.Run("accepts one that comes back", func(t *testing.T) {
 		away.Store(false)
 		<-recovered
 		if len(failed) != 0 {
@@ -332,19 +366,34 @@ func TestPush(t *testing.T) {
 	})
 }
 
-// Covers: NM-16. What is measured of a request allocates nothing, once its labels are known.
+// Covers: NM-16. What is measured of a request allocates nothing, once its labels are known, whether it was answered or refused.
 func TestAllocations(t *testing.T) {
 	f := newFixture(t)
 	ctx, request := t.Context(), event.Request{Method: "POST", Route: "/token", ClientID: "one", Outcome: "ok", Status: 200, Took: time.Millisecond}
 	usage := signer.Usage{Replica: "one", Algorithm: signer.PS256, Use: signer.UseIDToken, Took: time.Millisecond}
-	got := testing.AllocsPerRun(1000, func() {
-		f.Arrived(ctx, "POST")
-		f.Verb(ctx, "Push", time.Millisecond, nil)
-		f.Used(ctx, usage)
-		f.Answered(ctx, request)
+	refused := request
+	refused.Outcome, refused.Status = "invalid_grant", 400
+	t.Run("accepts a request that is answered", func(t *testing.T) {
+		got := testing.AllocsPerRun(1000, func() {
+			f.Arrived(ctx, "POST")
+			f.Verb(ctx, "Push", time.Millisecond, nil)
+			f.Used(ctx, usage)
+			f.Answered(ctx, request)
+		})
+		if got > 0 {
+			t.Errorf("%v allocations", got)
+		}
 	})
-	t.Logf("%v allocations", got)
-	if got > 0 {
-		t.Errorf("%v allocations", got)
-	}
+	t.Run("refuses a request, and allocates nothing either", func(t *testing.T) {
+		got := testing.AllocsPerRun(1000, func() {
+			f.IngressRefused(ctx, "client_certificate_forged")
+			f.CertificateRefused(ctx)
+			f.Arrived(ctx, "POST")
+			f.Verb(ctx, "Finish", time.Millisecond, store.ErrConsumed)
+			f.Answered(ctx, refused)
+		})
+		if got > 0 {
+			t.Errorf("%v allocations", got)
+		}
+	})
 }

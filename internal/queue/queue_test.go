@@ -380,29 +380,54 @@ func TestManyComeAndGo(t *testing.T) {
 	}
 }
 
-// Covers: NM-05. The state of a queue is what it does at the moment.
+// Covers: NM-05. The state of a queue is what it does at the moment, and whom it refused.
 func TestState(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q := New(Config{Places: 1, Waiting: 1, Patience: time.Second})
-		first := enter(t, q, t.Context())
-		ctx, leave := context.WithCancel(t.Context())
-		left := make(chan error)
-		go func() {
-			_, err := q.Enter(ctx)
-			left <- err
-		}()
-		synctest.Wait()
-		if _, err := q.Enter(t.Context()); err == nil {
-			t.Error("admitted beyond the bound")
-		}
-		if got := q.State(); got.Serving != 1 || got.Waiting != 1 || got.Refused != 1 {
-			t.Errorf("%+v", got)
-		}
-		leave()
-		<-left
-		first.Leave(t.Context(), true)
-		if got := q.State(); got.Serving != 0 || got.Waiting != 0 || got.Refused != 2 {
-			t.Errorf("%+v", got)
-		}
+	t.Run("accepts who leaves before a place is free", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			q := New(Config{Places: 1, Waiting: 1, Patience: time.Second})
+			first := enter(t, q, t.Context())
+			ctx, leave := context.WithCancel(t.Context())
+			left := waits(ctx, q)
+			if got := q.State(); got.Serving != 1 || got.Waiting != 1 || got.Refused != 0 {
+				t.Errorf("%+v", got)
+			}
+			leave()
+			<-left
+			first.Leave(t.Context(), true)
+			if got := q.State(); got.Serving != 0 || got.Waiting != 0 || got.Refused != 1 {
+				t.Errorf("%+v", got)
+			}
+		})
 	})
+	t.Run("refuses one beyond the bound", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			q := New(Config{Places: 1, Waiting: 1, Patience: time.Second})
+			first := enter(t, q, t.Context())
+			ctx, leave := context.WithCancel(t.Context())
+			left := waits(ctx, q)
+			if _, err := q.Enter(t.Context()); err == nil {
+				t.Error("admitted beyond the bound")
+			}
+			if got := q.State(); got.Serving != 1 || got.Waiting != 1 || got.Refused != 1 {
+				t.Errorf("%+v", got)
+			}
+			leave()
+			<-left
+			first.Leave(t.Context(), true)
+			if got := q.State(); got.Serving != 0 || got.Waiting != 0 || got.Refused != 2 {
+				t.Errorf("%+v", got)
+			}
+		})
+	})
+}
+
+// waits has one more wait in a queue, within a bubble; what came of it is sent.
+func waits(ctx context.Context, q *Queue) <-chan error {
+	left := make(chan error)
+	go func() {
+		_, err := q.Enter(ctx)
+		left <- err
+	}()
+	synctest.Wait()
+	return left
 }
