@@ -25,11 +25,13 @@ import (
 func TestKE52OwnLoginAsClient(t *testing.T) {
 	t.Parallel()
 	for kind := range ownLoginKinds() {
-		t.Run("accepts one in "+kind, func(t *testing.T) { testOwnLoginAsClient(t, kind) })
+		testOwnLoginAsClient(t, kind)
 	}
 }
 
+// testOwnLoginAsClient tests the one in a language of programs.
 func testOwnLoginAsClient(t *testing.T, kind string) {
+	t.Helper()
 	i := newInstallation(t)
 	a := i.application(t, "orchid", "Orchid Budget")
 	folder := t.TempDir()
@@ -83,7 +85,7 @@ func testOwnLoginAsClient(t *testing.T, kind string) {
 			"--users", filepath.Join(folder, "users.json"))...), l.address)
 	}
 	server := i.serve()
-	t.Run("refuses another key", func(t *testing.T) {
+	t.Run("refuses another key of the one in "+kind, func(t *testing.T) {
 		var logs *logBuffer
 		t.Run("accepts no call", func(t *testing.T) { // whose end ends this login
 			logs = serve(t, "other.pem")
@@ -97,7 +99,7 @@ func testOwnLoginAsClient(t *testing.T, kind string) {
 		}
 	})
 	serve(t, "login.pem")
-	t.Run("accepts sign-ins and decisions", func(t *testing.T) {
+	t.Run("accepts sign-ins and decisions at the one in "+kind, func(t *testing.T) {
 		for range 2 { // the second time with the token of the first
 			transaction, address := a.begin()
 			v := i.visitor(t)
@@ -121,11 +123,13 @@ func testOwnLoginAsClient(t *testing.T, kind string) {
 // or the browser wants, from right to left where that is written so, and what is asked for is in the same.
 func TestKE53OwnLoginLanguages(t *testing.T) {
 	for kind := range ownLoginKinds() {
-		t.Run("accepts languages in "+kind, func(t *testing.T) { testOwnLoginLanguages(t, kind) })
+		testOwnLoginLanguages(t, kind)
 	}
 }
 
+// testOwnLoginLanguages tests the one in a language of programs.
 func testOwnLoginLanguages(t *testing.T, kind string) {
+	t.Helper()
 	i := newInstallation(t)
 	a := i.application(t, "orchid", "Orchid Budget")
 	l := i.ownLogin(t, kind, both)
@@ -137,7 +141,7 @@ func testOwnLoginLanguages(t *testing.T, kind string) {
 		"pt-BR": {"ltr", "Entrar em Northfold Bank", "Permitir", "Orchid Budget pede"},
 		"ar":    {"rtl", "تسجيل الدخول إلى Northfold Bank", "السماح", "Orchid Budget يطلب"},
 	} {
-		t.Run("accepts "+language, func(t *testing.T) {
+		t.Run("accepts "+language+" at the one in "+kind, func(t *testing.T) {
 			transaction, address := a.begin(flowclient.Set("ui_locales", language), flowclient.Set("prompt", "login consent"))
 			b.Visit(address)
 			page := func() string { return b.Eval("document.documentElement.lang + ' ' + document.documentElement.dir") }
@@ -164,7 +168,7 @@ func testOwnLoginLanguages(t *testing.T, kind string) {
 			}
 		})
 	}
-	t.Run("refuses a language that it does not have, for English", func(t *testing.T) {
+	t.Run("refuses a language that the one in "+kind+" does not have, for English", func(t *testing.T) {
 		_, address := a.begin(flowclient.Set("ui_locales", "de"), flowclient.Set("prompt", "login consent"))
 		b.Visit(address)
 		if heading := b.Text("h1"); heading != "Sign in to Northfold Bank" {

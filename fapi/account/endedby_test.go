@@ -2,6 +2,7 @@ package account_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,4 +39,15 @@ func TestKX13EndedByWhom(t *testing.T) {
 			b.Clock.Advance(time.Minute)
 		})
 	}
+	t.Run("refuses to tell another user", func(t *testing.T) {
+		on := b.at(t, "bob").Visit("/account/ended")
+		on.Has(t, http.StatusOK)
+		b.as("bob")
+		token := b.app.TokensFor(nil).Text("access_token")
+		told := list(t, call(b.app, "GET", "/account/v1/access?state=ended", token, nil), "access")
+		if len(told) > 0 || strings.Contains(on.Body, "Orchid Budget") {
+			t.Errorf("bob is told %v\n%s", told, on.Body)
+		}
+		fapitest.WantError(t, call(b.app, "GET", "/account/v1/access?state=ended_by_user", token, nil), http.StatusBadRequest, "invalid_request")
+	})
 }

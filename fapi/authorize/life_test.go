@@ -94,20 +94,20 @@ func TestKX10LastsAsItsType(t *testing.T) {
 			180 * 24 * time.Hour,
 		},
 	} {
-		t.Run("accepts "+name+" until then, and refuses it after", func(t *testing.T) {
-			t.Parallel()
-			schema, err := ready.Schema(name, "t")
-			if err != nil {
-				t.Fatal(err)
-			}
-			w, user := fapitest.NewFullWorld(t, func(c *fapitest.Config) {
-				c.AuthorizationDetailTypes = []rar.Type{{Type: "t", Schema: schema}}
-				c.GrantLifetime = 400 * 24 * time.Hour
-			})
-			client := w.Register("client-1", fapitest.All(fapitest.AllScopes, fapitest.SetMember("authorization_details_types", []string{"t"})))
-			began := w.Clock.Now()
-			issued := client.TokensFor(fapitest.Set("authorization_details", "["+c.detail+"]"))
-			fapitest.WantOK(t, issued)
+		schema, err := ready.Schema(name, "t")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, user := fapitest.NewFullWorld(t, func(c *fapitest.Config) {
+			c.AuthorizationDetailTypes = []rar.Type{{Type: "t", Schema: schema}}
+			c.GrantLifetime = 400 * 24 * time.Hour
+		})
+		client := w.Register("client-1", fapitest.All(fapitest.AllScopes, fapitest.SetMember("authorization_details_types", []string{"t"})))
+		began := w.Clock.Now()
+		issued := client.TokensFor(fapitest.Set("authorization_details", "["+c.detail+"]"))
+		fapitest.WantOK(t, issued)
+		var again fapitest.Reply
+		t.Run("accepts "+name+" until then", func(t *testing.T) {
 			page := user.Sees()
 			shown := display.Life{For: page.GrantLifetime, Until: page.GrantUntil}
 			grants, err := w.Store.ListGrants(t.Context(), store.Filter{Subject: "sub-alice", Limit: 1})
@@ -119,12 +119,15 @@ func TestKX10LastsAsItsType(t *testing.T) {
 				t.Errorf("the grant lasts until %v, and the page says %v; want %v", end, shown.End(began), began.Add(c.life))
 			}
 			w.Clock.Advance(c.life - 30*time.Second)
-			again := client.Refresh(issued.Text("refresh_token"), nil)
+			again = client.Refresh(issued.Text("refresh_token"), nil)
 			fapitest.WantOK(t, again)
 			if exp := fapitest.UnverifiedClaims(t, again.Text("access_token"))["exp"]; exp != float64(end.Unix()) {
 				t.Errorf("the token lasts until %v, and the grant until %d", exp, end.Unix())
 			}
+		})
+		t.Run("refuses "+name+" after it", func(t *testing.T) {
 			w.Clock.Advance(31 * time.Second)
+			fapitest.WantError(t, client.Get("/userinfo", again.Text("access_token"), nil), http.StatusUnauthorized, "invalid_token")
 			fapitest.WantError(t, client.Refresh(issued.Text("refresh_token"), nil), http.StatusBadRequest, "invalid_grant")
 		})
 	}

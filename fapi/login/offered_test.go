@@ -340,17 +340,26 @@ func TestKX08NamedAfterwards(t *testing.T) {
 	})
 	fapitest.WantOK(t, c.Redeem(wantCode(t, in, b.done(t, handle, answer)), nil))
 	page := w.DeviceBrowser(t)
-	t.Run("accepts the name of what was chosen, and no other", func(t *testing.T) {
-		shown := page.Send(page.Visit("/account"), "/account", "sign-in", "username", "alice", "password", "right")
-		shown.Has(t, http.StatusOK, "Your account")
-		found := regexp.MustCompile(`<p class="row-name"><a href="[^"]*(/account/[^"]+)"`).FindStringSubmatch(shown.Body)
+	var at, shown string
+	t.Run("accepts the name of what was chosen", func(t *testing.T) {
+		all := page.Send(page.Visit("/account"), "/account", "sign-in", "username", "alice", "password", "right")
+		all.Has(t, http.StatusOK, "Your account")
+		found := regexp.MustCompile(`<p class="row-name"><a href="[^"]*(/account/[^"]+)"`).FindStringSubmatch(all.Body)
 		if found == nil {
-			t.Fatalf("no access is there: %s", shown.Body)
+			t.Fatalf("no access is there: %s", all.Body)
 		}
 		one := page.Visit(found[1])
 		one.Has(t, http.StatusOK, "Savings", "Savings account · ending 5555")
-		if strings.Contains(one.Body, "Everyday") {
-			t.Errorf("shows what was not chosen: %s", one.Body)
+		at, shown = found[1], one.Body
+	})
+	t.Run("refuses to name what was offered and not chosen", func(t *testing.T) {
+		if shown == "" || strings.Contains(shown, "Everyday") {
+			t.Errorf("shows what was not chosen: %s", shown)
+		}
+	})
+	t.Run("refuses to name it where nobody is signed in", func(t *testing.T) {
+		if other := w.DeviceBrowser(t).Visit(at); at == "" || strings.Contains(other.Body, "Savings") || !strings.Contains(other.Body, "password") {
+			t.Errorf("%q shows %s", at, other.Body)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package ready_test
 
 import (
 	"encoding/json"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -228,6 +229,18 @@ func TestKX09Lives(t *testing.T) {
 			}
 			if head.Display.Times == "once" && life.End(now).Sub(now) > 24*time.Hour {
 				t.Errorf("what is allowed once lasts until %v", life.End(now))
+			}
+		})
+	}
+	for name := range want {
+		t.Run("refuses "+name+" with a life in months, which are not equally long", func(t *testing.T) {
+			schema, err := ready.Schema(name, "t")
+			if err != nil {
+				t.Fatal(err)
+			}
+			schema = regexp.MustCompile(`"life": "[^"]*"`).ReplaceAll(schema, []byte(`"life": "P6M"`))
+			if _, err := rar.NewTypes([]rar.Type{{Type: "t", Schema: schema}}, nil); err == nil || !strings.Contains(err.Error(), `life is "P6M"`) {
+				t.Errorf("%v", err)
 			}
 		})
 	}
