@@ -1,6 +1,7 @@
 package rp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -135,15 +136,15 @@ func (config *Config) complete() error {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	config.Sessions.Now = c.Now
-	config.Name, config.Home = or(config.Name, base.Hostname()), or(config.Home, "/")
-	config.AfterLogout = or(config.AfterLogout, config.Home)
+	config.Name, config.Home = cmp.Or(config.Name, base.Hostname()), cmp.Or(config.Home, "/")
+	config.AfterLogout = cmp.Or(config.AfterLogout, config.Home)
 	for name, path := range map[string]string{"Home": config.Home, "AfterLogout": config.AfterLogout} {
 		if local, ok := web.LocalPath(config.BaseURL, path); !ok || local != path {
 			return fmt.Errorf("%s %q is not a path of the application", name, path)
 		}
 	}
-	config.TransactionLife = or(config.TransactionLife, defaultTransactionLife)
-	config.RefreshBefore = or(config.RefreshBefore, defaultRefreshBefore)
+	config.TransactionLife = cmp.Or(config.TransactionLife, defaultTransactionLife)
+	config.RefreshBefore = cmp.Or(config.RefreshBefore, defaultRefreshBefore)
 	if config.TransactionLife < 0 || config.RefreshBefore < 0 {
 		return errors.New("TransactionLife and RefreshBefore cannot be negative")
 	}
@@ -151,15 +152,6 @@ func (config *Config) complete() error {
 		config.Render = BuiltIn
 	}
 	return nil
-}
-
-// or is a value, or what it is by default.
-func or[T comparable](value, byDefault T) T {
-	var zero T
-	if value == zero {
-		return byDefault
-	}
-	return value
 }
 
 // Client is the protocol half: tokens of the application itself, the backchannel, introspection, grants.
@@ -178,5 +170,5 @@ func (s *site) path(endpoint string) string {
 
 // cookieName is the name of a cookie of this application beside its session's.
 func (s *site) cookieName(suffix string) string {
-	return session.HostPrefix + or(s.config.Sessions.Name, session.DefaultName) + "-" + suffix
+	return session.HostPrefix + cmp.Or(s.config.Sessions.Name, session.DefaultName) + "-" + suffix
 }

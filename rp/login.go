@@ -1,6 +1,7 @@
 package rp
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -211,7 +212,7 @@ func (a *App) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var options []LoginOption
-	if target := or(r.Form.Get("return_to"), r.Form.Get("target_link_uri")); target != "" {
+	if target := cmp.Or(r.Form.Get("return_to"), r.Form.Get("target_link_uri")); target != "" {
 		options = append(options, WithReturnTo(target))
 	}
 	if hint := r.Form.Get("login_hint"); hint != "" && len(hint) <= maxHint {

@@ -1,6 +1,7 @@
 package rp
 
 import (
+	"cmp"
 	"crypto/sha256"
 	_ "embed" // page.css, page.html
 	"encoding/base64"
@@ -146,7 +147,7 @@ func (a *answers) problem(w http.ResponseWriter, e *Error, action Action) {
 	text := texts[e.Kind]
 	document := problem{Type: "about:blank", Title: text.title, Status: e.Status, Kind: e.Kind, Detail: text.text, CorrelationID: e.CorrelationID}
 	if e.Kind == KindLoginRequired || e.Kind == KindInsufficient {
-		document.Login = a.config.BaseURL + or(action.Path, a.path("/login"))
+		document.Login = a.config.BaseURL + cmp.Or(action.Path, a.path("/login"))
 	}
 	if insufficient, ok := errors.AsType[*InsufficientError](e.Err); ok {
 		document.Detail, document.ACRValues, document.Scope = insufficient.Reason, insufficient.ACRValues, strings.Join(insufficient.Scopes, " ")

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"countersign/internal/pause"
 	"countersign/internal/random"
 	"countersign/rp/client"
 	"countersign/rp/session"
@@ -134,7 +135,7 @@ func (f *refresher) refreshed(ctx context.Context, key string) (session.Record, 
 		case errors.Is(err, errFresh):
 			return record, c, nil
 		case errors.Is(err, errBusy):
-			if err := pause(ctx, wait); err != nil {
+			if err := pause.For(ctx, wait); err != nil {
 				return session.Record{}, content{}, err
 			}
 		case err != nil:
@@ -231,7 +232,7 @@ func (f *refresher) store(ctx context.Context, record session.Record, fresh *cli
 		if err == nil || session.Absent(err) {
 			return saved, kept, err
 		}
-		if stopped := pause(ctx, wait); stopped != nil {
+		if stopped := pause.For(ctx, wait); stopped != nil {
 			return saved, kept, errors.Join(err, stopped)
 		}
 		wait *= 2
@@ -262,18 +263,6 @@ func (f *refresher) notRefreshed(ctx context.Context, record session.Record, c c
 		cause = errors.Join(ErrLoginRequired, cause)
 	}
 	return session.Record{}, content{}, cause
-}
-
-// pause waits, or returns why ctx ended.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // HTTPClient is a client for resources that uses the session's token as it is bound, DPoP or mutual TLS, and refreshes it when that is due; x-fapi-interaction-id is added. It

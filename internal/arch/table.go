@@ -265,7 +265,7 @@ func protocols() []Package {
 		{"rs/grpcauth", []string{"rs"}},
 		{"rs/sqlreplay", []string{"rs"}},
 		{"rp", []string{
-			"internal/correlation", "internal/random", "rp/client", "rp/internal/challenge", "rp/internal/claim", "rp/internal/reread",
+			"internal/correlation", "internal/pause", "internal/random", "rp/client", "rp/internal/challenge", "rp/internal/claim", "rp/internal/reread",
 			"rp/internal/transaction", "rp/internal/web", "rp/session",
 		}},
 		{"rp/internal/challenge", nil},

@@ -4,13 +4,14 @@ package arch
 func relyingParties() []Package {
 	return []Package{
 		{"rp/client", []string{
-			"internal/jose", "internal/keyset", "internal/strictjson", "rp/internal/answer", "rp/internal/bound", "rp/internal/exchange",
-			"rp/internal/keys", "rp/internal/metadata", "rp/internal/parameter", "rp/internal/proof", "rp/internal/signed", "rp/internal/statement",
+			"internal/jose", "internal/keyset", "internal/pause", "internal/random", "internal/strictjson",
+			"rp/internal/answer", "rp/internal/bound", "rp/internal/exchange", "rp/internal/keys",
+			"rp/internal/metadata", "rp/internal/parameter", "rp/internal/proof", "rp/internal/signed", "rp/internal/statement",
 		}},
 		{"rp/client/providertest", []string{"internal/jose"}},
 		{"rp/internal/answer", []string{"internal/strictjson", "rp/internal/exchange"}},
-		{"rp/internal/bound", []string{"rp/internal/exchange", "rp/internal/proof"}},
-		{"rp/internal/exchange", nil},
+		{"rp/internal/bound", []string{"internal/random", "rp/internal/exchange", "rp/internal/proof"}},
+		{"rp/internal/exchange", []string{"internal/random"}},
 		{"rp/internal/keys", []string{"internal/jose"}},
 		{"rp/internal/metadata", []string{"internal/jose", "internal/strictjson"}},
 		{"rp/internal/parameter", nil},

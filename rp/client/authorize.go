@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -12,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"countersign/internal/random"
 	"countersign/rp/internal/exchange"
 	"countersign/rp/internal/parameter"
 	"countersign/rp/internal/signed"
@@ -79,13 +79,6 @@ func (t Transaction) String() string { return "transaction with " + t.Issuer }
 // GoString is [Transaction.String].
 func (t Transaction) GoString() string { return t.String() }
 
-// newSecret is 256 bits in base64url: 43 characters (RFC 7636 §4.1).
-func newSecret() string {
-	var octets [32]byte
-	rand.Read(octets[:])
-	return base64.RawURLEncoding.EncodeToString(octets[:])
-}
-
 // challengeOf is the code_challenge of a verifier (RFC 7636 §4.2).
 func challengeOf(verifier string) string {
 	digest := sha256.Sum256([]byte(verifier))
@@ -141,7 +134,7 @@ func (c *Client) begin(options AuthorizeOptions) (Transaction, error) {
 		scopes = options.Scopes
 	}
 	t := Transaction{
-		Issuer: c.config.Issuer, State: newSecret(), RedirectURI: c.config.RedirectURI, ResponseType: c.config.ResponseType,
+		Issuer: c.config.Issuer, State: random.Secret(), RedirectURI: c.config.RedirectURI, ResponseType: c.config.ResponseType,
 		ResponseMode: c.config.ResponseMode, Scope: strings.Join(scopes, " "), CreatedAt: c.config.Now(), Data: options.Data,
 	}
 	if options.RedirectURI != "" {
@@ -155,10 +148,10 @@ func (c *Client) begin(options AuthorizeOptions) (Transaction, error) {
 	}
 	openid := slices.Contains(scopes, "openid")
 	if openid {
-		t.Nonce = newSecret()
+		t.Nonce = random.Secret()
 	}
 	if !c.config.Weak.NoPKCE {
-		t.CodeVerifier = newSecret()
+		t.CodeVerifier = random.Secret()
 	}
 	if c.binding == bindingDPoP {
 		t.JKT = c.dpop.Thumbprint()

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"countersign/internal/pause"
+	"countersign/internal/random"
 	"countersign/internal/strictjson"
 	"countersign/rp/internal/answer"
 	"countersign/rp/internal/metadata"
@@ -138,7 +140,7 @@ func (c *Client) beginBackchannel(options BackchannelOptions) (*BackchannelReque
 		made.ACRValues = slices.Clone(options.ACRValues)
 	}
 	if options.Ping {
-		made.NotificationToken = newSecret()
+		made.NotificationToken = random.Secret()
 	}
 	if options.IDTokenHint != "" {
 		subject, err := signed.Subject(options.IDTokenHint)
@@ -216,12 +218,8 @@ func (c *Client) Await(ctx context.Context, request *BackchannelRequest) (*Token
 		return nil, misconfigured("BackchannelRequest", "there is none")
 	}
 	for {
-		timer := time.NewTimer(max(request.Interval, time.Second))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		if pause.For(ctx, max(request.Interval, time.Second)) != nil {
 			return nil, context.Cause(ctx)
-		case <-timer.C:
 		}
 		tokens, err := c.Poll(ctx, request)
 		if err == nil || !errors.Is(err, ErrPending) && !Temporary(err) || !c.config.Now().Before(request.ExpiresAt) {

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -72,18 +73,8 @@ func New(config Config) (*Manager, error) {
 	if config.Keys.IsZero() {
 		config.Keys = RandomKeyRing()
 	}
-	if config.Name == "" {
-		config.Name = DefaultName
-	}
-	if config.Rolling == 0 {
-		config.Rolling = DefaultRolling
-	}
-	if config.Absolute == 0 {
-		config.Absolute = DefaultAbsolute
-	}
-	if config.MaxSize == 0 {
-		config.MaxSize = DefaultMaxSize
-	}
+	config.Name, config.MaxSize = cmp.Or(config.Name, DefaultName), cmp.Or(config.MaxSize, DefaultMaxSize)
+	config.Rolling, config.Absolute = cmp.Or(config.Rolling, DefaultRolling), cmp.Or(config.Absolute, DefaultAbsolute)
 	if config.Rolling < time.Second || config.Absolute < config.Rolling {
 		return nil, fmt.Errorf("session: Rolling is %v and Absolute %v; at least a second, and not more than Absolute, is needed", config.Rolling, config.Absolute)
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"countersign/internal/random"
 	"countersign/rp/internal/exchange"
 	"countersign/rp/internal/proof"
 )
@@ -130,7 +131,7 @@ func (r *Transport) send(token Token, original *http.Request, body io.ReadCloser
 		request.Header.Set("User-Agent", r.Agent)
 	}
 	if request.Header.Get("X-Fapi-Interaction-Id") == "" {
-		request.Header.Set("X-Fapi-Interaction-Id", exchange.NewUUID())
+		request.Header.Set("X-Fapi-Interaction-Id", random.UUID())
 	}
 	response, err := r.Through.RoundTrip(request)
 	if err != nil {

@@ -5,7 +5,6 @@ package exchange
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -17,6 +16,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"countersign/internal/random"
 )
 
 // MaxBody is the size of the largest answer that is read, in bytes, unpacked.
@@ -152,7 +153,7 @@ func (c *Client) Do(ctx context.Context, what Request) (Reply, error) {
 		request.Header = what.Header.Clone()
 	}
 	request.Header.Set("User-Agent", c.agent)
-	request.Header.Set("X-Fapi-Interaction-Id", NewUUID())
+	request.Header.Set("X-Fapi-Interaction-Id", random.UUID()) // by which a request is found in the logs of both sides
 	if what.Form != nil {
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
@@ -172,14 +173,6 @@ func (c *Client) Do(ctx context.Context, what Request) (Reply, error) {
 		return Reply{}, &Error{fmt.Sprintf("its answer is larger than %d bytes", MaxBody), nil}
 	}
 	return Reply{response.StatusCode, response.Header, bytes.TrimPrefix(read, []byte("\xef\xbb\xbf"))}, nil
-}
-
-// NewUUID makes a random UUID (RFC 9562 §5.4), such as an x-fapi-interaction-id, by which a request is found in the logs of both sides.
-func NewUUID() string {
-	var u [16]byte
-	rand.Read(u[:])
-	u[6], u[8] = u[6]&0x0f|0x40, u[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", u[0:4], u[4:6], u[6:8], u[8:10], u[10:])
 }
 
 // failure puts an error of net/http into words that hold nothing of the answer.
