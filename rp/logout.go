@@ -73,6 +73,9 @@ func (a *App) Logout(w http.ResponseWriter, r *http.Request, options ...LogoutOp
 		a.fail(w, r, unavailable(err))
 		return
 	}
+	if fresh := a.refresher.takeUnsaved(v.session.record.Key); fresh != nil { // those that are stored are older
+		tokens = *fresh
+	}
 	v.session, v.absent = nil, session.ErrEnded
 	revoke(r.Context(), a.client, a.log, &tokens)
 	if a.config.Hooks.OnLogout != nil {

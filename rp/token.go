@@ -182,7 +182,8 @@ func (f *refresher) take(ctx context.Context, key string) (session.Record, conte
 // useLease refreshes with the lease, and stores what came.
 func (f *refresher) useLease(ctx context.Context, record session.Record, c content) (session.Record, content, error) {
 	fresh := f.takeUnsaved(record.Key)
-	if fresh == nil {
+	late := fresh != nil
+	if !late {
 		var err error
 		if fresh, err = f.client.Refresh(ctx, &c.Tokens, client.RefreshOptions{}); err != nil {
 			return f.notRefreshed(ctx, record, c, err)
@@ -193,6 +194,8 @@ func (f *refresher) useLease(ctx context.Context, record session.Record, c conte
 	}
 	saved, kept, err := f.store(ctx, record, fresh)
 	switch {
+	case err == nil && late && f.worn(fresh): // the store was away for longer than the token lasts
+		return f.refreshed(ctx, record.Key)
 	case err == nil:
 		return saved, kept, nil
 	case session.Absent(err):
@@ -220,7 +223,7 @@ func (f *refresher) takeUnsaved(key string) *client.Tokens {
 // store stores refreshed tokens and gives the lease back. It tries for some seconds: a refresh token that was issued must not be lost.
 func (f *refresher) store(ctx context.Context, record session.Record, fresh *client.Tokens) (saved session.Record, kept content, err error) {
 	wait := firstSave
-	for range saveTries {
+	for try := 1; ; try++ {
 		saved, kept, err = change(ctx, f.sessions, record, func(c *content, r *session.Record) error {
 			c.Tokens, c.Lease = *fresh, nil
 			r.EndsAt = time.UnixMilli(c.Latest)
@@ -229,7 +232,7 @@ func (f *refresher) store(ctx context.Context, record session.Record, fresh *cli
 			}
 			return nil
 		})
-		if err == nil || session.Absent(err) {
+		if err == nil || session.Absent(err) || try == saveTries {
 			return saved, kept, err
 		}
 		if stopped := pause.For(ctx, wait); stopped != nil {
@@ -237,7 +240,6 @@ func (f *refresher) store(ctx context.Context, record session.Record, fresh *cli
 		}
 		wait *= 2
 	}
-	return saved, kept, err
 }
 
 // notRefreshed gives the lease back. A refresh token that the provider refuses is forgotten: it will not be asked again.

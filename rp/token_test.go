@@ -236,10 +236,10 @@ func TestRP60RefreshOnce(t *testing.T) {
 	})
 }
 
-// failing is a store that can be away.
+// failing is a store that can be away, or only keep nothing new.
 type failing struct {
 	session.Store
-	away atomic.Bool
+	away, full atomic.Bool
 }
 
 var errAway = errors.New("the database is away")
@@ -252,7 +252,7 @@ func (f *failing) Load(ctx context.Context, key string) (session.Record, error) 
 }
 
 func (f *failing) Save(ctx context.Context, r session.Record, expect int64) error {
-	if f.away.Load() {
+	if f.away.Load() || f.full.Load() {
 		return errAway
 	}
 	return f.Store.Save(ctx, r, expect)
@@ -320,6 +320,67 @@ func TestRP61RotationKept(t *testing.T) {
 		u.wants(u.post("/auth/logout", nil), http.StatusServiceUnavailable, "Not available right now")
 		f.away.Store(false)
 		u.wants(u.get("/open"), http.StatusOK, "sub-alice")
+	})
+}
+
+// TestUnsaved: refreshed tokens that the store did not take are the session's all the same. A logout revokes them, and not those from before; and
+// when they have ended, too, they are refreshed and not handed out.
+func TestUnsaved(t *testing.T) {
+	t.Parallel()
+	p, f := providertest.New(t), &failing{}
+	s := newAttackedSite(t, p, inFailing(f))
+	users := []*user{s.signedIn(), s.signedIn()}
+	reached, proceed := make(chan struct{}), make(chan struct{})
+	p.Behave(providertest.Behaviour{Handle: func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path == "/token" {
+			reached <- struct{}{}
+			<-proceed
+		}
+		return false
+	}})
+	p.Advance(5 * time.Minute)
+	unsaved := make([]*client.Tokens, len(users))
+	var wait sync.WaitGroup
+	for i, u := range users {
+		in := s.session(u, s.app)
+		wait.Go(func() {
+			var err error
+			if unsaved[i], err = in.Token(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for range users {
+		<-reached
+	}
+	f.full.Store(true) // both have their lease, and cannot store what comes
+	close(proceed)
+	wait.Wait()
+	f.full.Store(false)
+	if t.Failed() {
+		return
+	}
+	p.Behave(providertest.Behaviour{})
+	t.Run("accepts a logout, which revokes them", func(t *testing.T) {
+		request := users[0].request(http.MethodPost, "/auth/logout", nil)
+		request.Header.Set("Sec-Fetch-Site", "same-origin")
+		users[0].http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		users[0].send(request)
+		revoked := p.Requests("/revoke")
+		if len(revoked) != 1 || revoked[0].Form.Get("token") != unsaved[0].RefreshToken {
+			t.Errorf("revoked %+v, not %s", revoked, unsaved[0].RefreshToken)
+		}
+	})
+	t.Run("accepts a refresh by them when they have ended", func(t *testing.T) {
+		p.Advance(5 * time.Minute)
+		got, err := s.session(users[1], s.app).Token(t.Context())
+		if err != nil || got.Expired(p.Now(), 0) {
+			t.Fatalf("%v, %v", got, err)
+		}
+		asked := p.Requests("/token")
+		if last := asked[len(asked)-1].Form.Get("refresh_token"); last != unsaved[1].RefreshToken {
+			t.Errorf("refreshed by %s, want %s", last, unsaved[1].RefreshToken)
+		}
 	})
 }
 
