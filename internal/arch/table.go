@@ -270,7 +270,7 @@ func protocols() []Package {
 		}},
 		{"rp/internal/challenge", nil},
 		{"rp/internal/claim", nil},
-		{"rp/internal/reread", []string{"rp/client"}},
+		{"rp/internal/reread", []string{"rp/client", "rp/internal/signed"}},
 		{"rp/internal/transaction", []string{"rp/client", "rp/session"}},
 		{"rp/internal/web", nil},
 		{"rp/session", []string{"internal/random"}},

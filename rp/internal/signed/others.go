@@ -17,7 +17,7 @@ func (v *Verifier) Response(ctx context.Context, raw string) (url.Values, error)
 		return nil, err
 	}
 	var claims registered
-	if err := read(t, &claims); err != nil {
+	if err := read(t.payload, &claims); err != nil {
 		return nil, err
 	}
 	if err := v.checkParties(claims); err != nil {
@@ -30,7 +30,7 @@ func (v *Verifier) Response(ctx context.Context, raw string) (url.Values, error)
 		return nil, err
 	}
 	var members map[string]any
-	if err := read(t, &members); err != nil {
+	if err := read(t.payload, &members); err != nil {
 		return nil, err
 	}
 	parameters := url.Values{}
@@ -78,7 +78,7 @@ func (v *Verifier) LogoutToken(ctx context.Context, raw string, untyped bool) (*
 		Nonce     json.RawMessage            `json:"nonce"`
 		Events    map[string]json.RawMessage `json:"events"`
 	}
-	if err := read(t, &claims); err != nil {
+	if err := read(t.payload, &claims); err != nil {
 		return nil, err
 	}
 	if err := v.checkParties(claims.registered); err != nil {
@@ -117,7 +117,7 @@ func (v *Verifier) UserInfo(ctx context.Context, raw string) (payload json.RawMe
 		return nil, "", err
 	}
 	var claims registered
-	if err := read(t, &claims); err != nil {
+	if err := read(t.payload, &claims); err != nil {
 		return nil, "", err
 	}
 	if claims.Issuer != "" && claims.Issuer != v.Issuer {
@@ -149,7 +149,7 @@ func (v *Verifier) Introspection(ctx context.Context, raw string) (introspection
 		registered
 		Introspection json.RawMessage `json:"token_introspection"`
 	}
-	if err := read(t, &claims); err != nil {
+	if err := read(t.payload, &claims); err != nil {
 		return nil, "", err
 	}
 	if err := v.checkParties(claims.registered); err != nil {

@@ -127,9 +127,9 @@ type registered struct {
 	IssuedAt *jose.NumericDate `json:"iat"`
 }
 
-// read decodes the payload.
-func read(t *token, into any) error {
-	if err := strictjson.DecodeObject(t.payload, into); err != nil { // encoding/json would take Nonce for nonce
+// read decodes a payload.
+func read(payload json.RawMessage, into any) error {
+	if err := strictjson.DecodeObject(payload, into); err != nil { // encoding/json would take Nonce for nonce
 		return &Error{"malformed", err.Error(), err}
 	}
 	return nil
