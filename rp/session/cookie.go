@@ -48,11 +48,14 @@ func RemoveCookie(w http.ResponseWriter, name string) {
 
 // SetCookie sets a cookie in place of what the response has set of the same name.
 func SetCookie(w http.ResponseWriter, cookie *http.Cookie) {
-	header := w.Header()
-	header["Set-Cookie"] = slices.DeleteFunc(header["Set-Cookie"], func(line string) bool {
-		return strings.HasPrefix(line, cookie.Name+"=")
-	})
+	unset(w, cookie.Name)
 	http.SetCookie(w, cookie)
+}
+
+// unset takes back what the response has set.
+func unset(w http.ResponseWriter, name string) {
+	header := w.Header()
+	header["Set-Cookie"] = slices.DeleteFunc(header["Set-Cookie"], func(line string) bool { return strings.HasPrefix(line, name+"=") })
 }
 
 // chunkName is the name of a part of a value, from 1.
@@ -86,6 +89,13 @@ func removeChunks(w http.ResponseWriter, r *http.Request, name string, from int)
 		if _, err := r.Cookie(chunkName(name, part)); err == nil {
 			RemoveCookie(w, chunkName(name, part))
 		}
+	}
+}
+
+// unsetChunks takes back what setChunks has set and removed: the browser keeps what it has.
+func unsetChunks(w http.ResponseWriter, name string) {
+	for part := 1; part <= maxChunks; part++ {
+		unset(w, chunkName(name, part))
 	}
 }
 

@@ -213,7 +213,7 @@ func (m *Manager) Create(w http.ResponseWriter, r *http.Request, record *Record,
 	}
 	if replaces != "" {
 		if err := m.delete(ctx, replaces, latest); err != nil {
-			removeChunks(w, r, m.cookie, 1)
+			unsetChunks(w, m.cookie)
 			return errors.Join(err, m.delete(ctx, record.Key, latest))
 		}
 	}

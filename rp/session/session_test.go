@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -342,6 +343,35 @@ func TestRP43TooLarge(t *testing.T) {
 			t.Fatalf("%v", err)
 		}
 		b.wantSession(m, `"small"`)
+	})
+}
+
+// undeletable is a store that deletes nothing.
+type undeletable struct{ session.Store }
+
+// Delete implements [session.Store].
+func (undeletable) Delete(context.Context, string, time.Time) error { return errors.New("away") }
+
+// TestCreateNotReplaced: a login whose session cannot replace the one from before begins none, and leaves the browser what it has.
+func TestCreateNotReplaced(t *testing.T) {
+	t.Parallel()
+	forms(t, func(t form, config session.Config, c *clock) {
+		t.Run("accepts the session from before", func(t *testing.T) {
+			config.Store = undeletable{config.Store}
+			m, b := manager(t, config), newBrowser(t)
+			record := newRecord(c.Now())
+			record.Data = []byte(`"` + strings.Repeat("x", 4000) + `"`)
+			if err := b.create(m, record, ""); err != nil {
+				t.Fatal(err)
+			}
+			before := b.wantSession(m, string(record.Data))
+			if err := b.create(m, newRecord(c.Now()), before.Key); err == nil || b.set != 0 {
+				t.Errorf("%v, and %d cookies were set", err, b.set)
+			}
+			if after := b.wantSession(m, string(record.Data)); after.Key != before.Key {
+				t.Error("it is another session")
+			}
+		})
 	})
 }
 
