@@ -17,12 +17,9 @@ import (
 	"countersign/rp/session"
 )
 
-// maxForm is the size of a form that the provider's page or the provider posts, in bytes.
-const maxForm = 256 << 10
-
 // callback ends a login with what the browser brings from the provider, by GET or as a form (OAuth 2.0 Form Post Response Mode 1.0).
 func (a *App) callback(w http.ResponseWriter, r *http.Request) {
-	answer, err := answerOf(w, r)
+	answer, err := answerOf(r)
 	if err != nil {
 		a.fail(w, r, err)
 		return
@@ -76,7 +73,7 @@ func (a *App) redeem(w http.ResponseWriter, r *http.Request, answer url.Values) 
 }
 
 // answerOf reads the parameters of an authorization response.
-func answerOf(w http.ResponseWriter, r *http.Request) (url.Values, error) {
+func answerOf(r *http.Request) (url.Values, error) {
 	if r.Method == http.MethodGet {
 		answer, err := url.ParseQuery(r.URL.RawQuery)
 		if err != nil {
@@ -84,15 +81,14 @@ func answerOf(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 		}
 		return answer, nil
 	}
-	return formOf(w, r)
+	return formOf(r)
 }
 
 // formOf reads a form from the body of a request.
-func formOf(w http.ResponseWriter, r *http.Request) (url.Values, error) {
+func formOf(r *http.Request) (url.Values, error) {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/x-www-form-urlencoded" {
 		return nil, fmt.Errorf("%w: it is not a form", ErrMalformed)
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
 		return nil, errors.Join(ErrMalformed, err)
 	}

@@ -53,10 +53,14 @@ func (a *App) Handler(prefix string) http.Handler {
 			w.Header().Set("Allow", strings.Join(found.methods, ", "))
 			a.fail(w, r, ErrMethod)
 		default:
+			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 			found.serve(w, r)
 		}
 	})
 }
+
+// maxBody is the size of what is posted to an endpoint, in bytes.
+const maxBody = 256 << 10
 
 type endpoint struct {
 	serve   http.HandlerFunc
@@ -90,7 +94,7 @@ const pingPurpose = "backchannel request"
 
 // ping serves a ping of the provider (CIBA Core §10.2).
 func (a *App) ping(w http.ResponseWriter, r *http.Request) {
-	request, err := a.pinged(w, r)
+	request, err := a.pinged(r)
 	if err == nil && a.config.Hooks.OnPing != nil {
 		if err = a.config.Hooks.OnPing(r.Context(), request); err != nil {
 			err = unavailable(err)
@@ -119,8 +123,8 @@ func (a *App) ping(w http.ResponseWriter, r *http.Request) {
 // errPing is a ping that does not bear the token of a request that is known.
 var errPing = errors.New("the ping is not for a request of this application")
 
-func (a *App) pinged(w http.ResponseWriter, r *http.Request) (*client.BackchannelRequest, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
+func (a *App) pinged(r *http.Request) (*client.BackchannelRequest, error) {
+	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return nil, errors.Join(ErrMalformed, err)
 	}

@@ -181,7 +181,7 @@ func (a *App) loggedOut(w http.ResponseWriter, r *http.Request) {
 // backchannelLogout serves a logout token of the provider (OpenID Connect Back-Channel Logout 1.0 §2.5). The end is written down before the token is used up: where
 // that fails the provider may send it again.
 func (a *App) backchannelLogout(w http.ResponseWriter, r *http.Request) {
-	form, err := formOf(w, r)
+	form, err := formOf(r)
 	if err != nil {
 		a.refuseToken(w, r, http.StatusBadRequest, err)
 		return
