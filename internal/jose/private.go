@@ -114,10 +114,9 @@ func (k PrivateKey) SigningKey() SigningKey {
 	return SigningKey{ID: k.key.ID, Algorithm: k.algorithm, Sign: k.sign}
 }
 
-// SignEmbedded makes a compact JWS with the bare public key in its header and no kid, as a DPoP proof is (RFC 9449 §4.2).
+// SignEmbedded is [SignEmbedded] with this key.
 func (k PrivateKey) SignEmbedded(ctx context.Context, typ string, claims any) (string, error) {
-	bare := mustMarshal(jose.JSONWebKey{Key: k.key.Public})
-	return sign(ctx, k.SigningKey(), wireSignedHeader{Algorithm: k.algorithm, Type: typ, JWK: bare}, claims)
+	return SignEmbedded(ctx, k.SigningKey(), k.key.Public, typ, claims)
 }
 
 func (k PrivateKey) sign(_ context.Context, message []byte) ([]byte, error) {

@@ -3,6 +3,7 @@ package jose
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -31,6 +32,15 @@ type wireSignedHeader struct {
 // anything that encoding/json writes as an object. Errors of key.Sign are wrapped.
 func Sign(ctx context.Context, key SigningKey, typ string, claims any) (string, error) {
 	return sign(ctx, key, wireSignedHeader{Algorithm: key.Algorithm, KeyID: key.ID, Type: typ}, claims)
+}
+
+// SignEmbedded is [Sign] with the bare public half of the key in the header and no kid, as a DPoP proof is (RFC 9449 §4.2).
+func SignEmbedded(ctx context.Context, key SigningKey, public crypto.PublicKey, typ string, claims any) (string, error) {
+	bare, err := Key{Public: public}.MarshalJSON()
+	if err != nil {
+		return "", fmt.Errorf("jose: sign: jwk: %w", err)
+	}
+	return sign(ctx, key, wireSignedHeader{Algorithm: key.Algorithm, Type: typ, JWK: bare}, claims)
 }
 
 func sign(ctx context.Context, key SigningKey, header wireSignedHeader, claims any) (string, error) {

@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -69,34 +68,7 @@ func (m *Maker) Make(ctx context.Context, kind Kind, method string, address *url
 		digest := sha256.Sum256([]byte(accessToken))
 		claims.Hash = base64.RawURLEncoding.EncodeToString(digest[:])
 	}
-	return m.sign(ctx, claims)
-}
-
-// sign makes a compact JWS (RFC 7515 §3.1) with the bare public key in its header and no kid (RFC 9449 §4.2).
-func (m *Maker) sign(ctx context.Context, claims any) (string, error) {
-	bare, err := jose.Key{Public: m.public}.MarshalJSON()
-	if err != nil {
-		return "", err
-	}
-	header, err := json.Marshal(struct {
-		Algorithm string          `json:"alg"`
-		Type      string          `json:"typ"`
-		JWK       json.RawMessage `json:"jwk"`
-	}{m.key.Algorithm, "dpop+jwt", bare})
-	if err != nil {
-		return "", err
-	}
-	payload, err := json.Marshal(claims)
-	if err != nil {
-		return "", err
-	}
-	encoding := base64.RawURLEncoding
-	message := encoding.EncodeToString(header) + "." + encoding.EncodeToString(payload)
-	signature, err := m.key.Sign(ctx, []byte(message))
-	if err != nil {
-		return "", err
-	}
-	return message + "." + encoding.EncodeToString(signature), nil
+	return jose.SignEmbedded(ctx, m.key, m.public, "dpop+jwt", claims)
 }
 
 // Keep remembers the nonce of an answer for the next proof to the same host (RFC 9449 §8.2).
