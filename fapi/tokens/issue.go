@@ -2,9 +2,6 @@ package tokens
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/sha512"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -142,7 +139,7 @@ func (i *Issuer) IDToken(ctx context.Context, v Validated, issued AccessToken) (
 	}
 	alg := i.IDTokenAlgorithm(v.client)
 	signed := i.idToken(v.client, v.grant, v.detail, issued.Claims.Subject)
-	signed.Nonce, signed.AccessTokenHash = v.detail.Nonce, halfHash(alg, issued.Token)
+	signed.Nonce, signed.AccessTokenHash = v.detail.Nonce, jose.HalfHash(alg, issued.Token)
 	signed.user = v.user
 	if v.detail.Session != nil && v.client.Metadata.SignsOut() {
 		var err error
@@ -200,9 +197,9 @@ func (i *Issuer) DetachedSignature(
 	}
 	alg := i.IDTokenAlgorithm(c)
 	signed := i.idToken(c, grant, detail, subject)
-	signed.Nonce, signed.CodeHash = nonce, halfHash(alg, code)
+	signed.Nonce, signed.CodeHash = nonce, jose.HalfHash(alg, code)
 	if state != "" {
-		signed.StateHash = halfHash(alg, state)
+		signed.StateHash = jose.HalfHash(alg, state)
 	}
 	return i.SignMessage(ctx, c, Message{
 		Use: signer.UseIDToken, Kind: audit.IDToken, Algorithm: alg, Encryption: c.Metadata.IDTokenEncryption(),
@@ -210,14 +207,4 @@ func (i *Issuer) DetachedSignature(
 			return jose.Sign(ctx, key, "JWT", signed)
 		},
 	})
-}
-
-// halfHash returns the left half of a value's digest (OpenID Connect Core §3.1.3.6). Ed25519 hashes with SHA-512.
-func halfHash(alg, value string) string {
-	if alg == jose.EdDSA {
-		digest := sha512.Sum512([]byte(value))
-		return base64.RawURLEncoding.EncodeToString(digest[:32])
-	}
-	digest := sha256.Sum256([]byte(value))
-	return base64.RawURLEncoding.EncodeToString(digest[:16])
 }

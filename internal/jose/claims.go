@@ -1,6 +1,9 @@
 package jose
 
 import (
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
 	"fmt"
 	"math"
 	"slices"
@@ -86,4 +89,15 @@ func (a *Audience) UnmarshalJSON(raw []byte) error {
 		return nil
 	}
 	return fmt.Errorf("%w: aud is neither a string nor an array of strings", ErrMalformed)
+}
+
+// HalfHash is the left half of a value's digest, in base64url: at_hash, c_hash or s_hash in a token that is signed with an algorithm
+// (OpenID Connect Core §3.1.3.6). Ed25519 hashes with SHA-512, the others with SHA-256.
+func HalfHash(algorithm, value string) string {
+	if algorithm == EdDSA {
+		digest := sha512.Sum512([]byte(value))
+		return base64.RawURLEncoding.EncodeToString(digest[:32])
+	}
+	digest := sha256.Sum256([]byte(value))
+	return base64.RawURLEncoding.EncodeToString(digest[:16])
 }

@@ -2,8 +2,6 @@ package signed
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/sha512"
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/json"
@@ -177,21 +175,11 @@ func checkHashes(algorithm string, claims idTokenClaims, expected Expected) erro
 		if each.hash == nil || each.value == "" {
 			continue
 		}
-		if subtle.ConstantTimeCompare([]byte(*each.hash), []byte(halfHash(algorithm, each.value))) != 1 {
+		if subtle.ConstantTimeCompare([]byte(*each.hash), []byte(jose.HalfHash(algorithm, each.value))) != 1 {
 			return refuse(each.name, "it is the hash of something else")
 		}
 	}
 	return nil
-}
-
-// halfHash is the left half of a hash (OpenID Connect Core §3.1.3.6): of SHA-256, and of SHA-512 for Ed25519, whose own hash that is.
-func halfHash(algorithm, value string) string {
-	if algorithm == jose.EdDSA {
-		digest := sha512.Sum512([]byte(value))
-		return base64.RawURLEncoding.EncodeToString(digest[:32])
-	}
-	digest := sha256.Sum256([]byte(value))
-	return base64.RawURLEncoding.EncodeToString(digest[:16])
 }
 
 func (v *Verifier) checkAuthentication(claims idTokenClaims, expected Expected) error {
