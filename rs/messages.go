@@ -47,7 +47,7 @@ const (
 )
 
 // ErrAnswerTooLarge is what a handler gets that writes more than [Messages].MaxAnswer. The client gets 503.
-var ErrAnswerTooLarge = errors.New("rs: the answer is larger than what is signed")
+var ErrAnswerTooLarge = httpsig.ErrTooLarge
 
 func (m *Messages) check() error {
 	switch {
@@ -88,30 +88,28 @@ func (m *messages) serve(w http.ResponseWriter, r *http.Request, call Call, toke
 	}
 	target.RawQuery, target.ForceQuery = r.URL.RawQuery, r.URL.ForceQuery
 	message := httpsig.Message{Method: r.Method, Target: target, Header: r.Header.Clone()}
-	answer := &heldAnswer{header: w.Header(), most: m.config.MaxAnswer}
+	answer := httpsig.Hold(w, m.config.MaxAnswer)
 	signature, body, err := m.verify(w, r, message, token)
 	if err != nil {
-		answer.header.Set("Accept-Signature", httpsig.AcceptSignature(messageLabel, token.JKT != ""))
+		answer.Header().Set("Accept-Signature", httpsig.AcceptSignature(messageLabel, token.JKT != ""))
 		m.guard.refuse(answer, r, m.refused(err, token))
 	} else {
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		next.ServeHTTP(answer, r)
 	}
 	answer.WriteHeader(http.StatusOK)
-	if answer.tooLarge {
+	if answer.TooLarge {
 		err = ErrAnswerTooLarge
 	} else {
 		err = m.sign(r.Context(), message, signature, answer)
 	}
 	if err != nil {
-		for _, name := range []string{"Signature", "Signature-Input", "Content-Digest", "Accept-Signature", "Www-Authenticate"} {
-			answer.header.Del(name)
-		}
+		answer.Drop()
 		m.guard.refuse(w, r, unavailable("the answer cannot be signed at the moment; try again shortly", err))
 		return
 	}
-	w.WriteHeader(answer.status)
-	_, _ = w.Write(answer.body.Bytes()) // response already started; error ignored
+	w.WriteHeader(answer.Status)
+	_, _ = w.Write(answer.Body.Bytes()) // response already started; error ignored
 }
 
 // refused is the error for a message that is not signed as it must be, or whose keys cannot be had.
@@ -178,45 +176,17 @@ func (m *messages) verifyWith(ctx context.Context, keys ClientKeys, keyID, wante
 }
 
 // sign signs an answer (FAPI 2.0 HTTP Signatures §5.3.2.1).
-func (m *messages) sign(ctx context.Context, request httpsig.Message, signature httpsig.Signature, answer *heldAnswer) error {
-	if answer.header.Get("Content-Type") == "" {
-		answer.header.Set("Content-Type", http.DetectContentType(answer.body.Bytes()))
+func (m *messages) sign(ctx context.Context, request httpsig.Message, signature httpsig.Signature, answer *httpsig.Held) error {
+	header, body := answer.Header(), answer.Body.Bytes()
+	if header.Get("Content-Type") == "" {
+		header.Set("Content-Type", http.DetectContentType(body))
 	}
-	answer.header.Set("Content-Digest", httpsig.Digest(answer.body.Bytes()))
-	_, err := httpsig.Sign(ctx, httpsig.Message{Status: answer.status, Header: answer.header, Request: &request}, httpsig.Signature{
+	header.Set("Content-Digest", httpsig.Digest(body))
+	_, err := httpsig.Sign(ctx, httpsig.Message{Status: answer.Status, Header: header, Request: &request}, httpsig.Signature{
 		Label: messageLabel, Components: httpsig.AnswerComponents(signature), Created: m.guard.config.Now(),
 		KeyID: m.config.Key.ID(), Tag: httpsig.TagResponse,
 	}, m.config.Key.signing.Sign)
 	return err
-}
-
-// heldAnswer holds an answer until it is signed. It shares the header of the real one.
-type heldAnswer struct {
-	header   http.Header
-	status   int
-	body     bytes.Buffer
-	most     int64
-	tooLarge bool
-}
-
-// Header implements http.ResponseWriter.
-func (a *heldAnswer) Header() http.Header { return a.header }
-
-// WriteHeader implements http.ResponseWriter.
-func (a *heldAnswer) WriteHeader(status int) {
-	if status >= http.StatusOK { // informational answers are not passed on
-		a.status = cmp.Or(a.status, status)
-	}
-}
-
-// Write implements http.ResponseWriter.
-func (a *heldAnswer) Write(part []byte) (int, error) {
-	a.WriteHeader(http.StatusOK)
-	if int64(a.body.Len()+len(part)) > a.most {
-		a.tooLarge = true
-		return 0, ErrAnswerTooLarge
-	}
-	return a.body.Write(part)
 }
 
 // Keys serves the public keys of the API as a JWK Set: the one that answers are signed with, for [Metadata].KeysURL, and the one

@@ -99,6 +99,8 @@ func TestRS18Messages(t *testing.T) {
 	a.mux.Handle("/keys", a.guard.Keys())
 	a.handle("/signed", rs.Scope("accounts"), rs.Signed())
 	a.mux.Handle("/large", a.guard.Require(rs.Signed())(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "1200")
+		w.Header().Set("Set-Cookie", "a=b")
 		_, _ = io.WriteString(w, strings.Repeat("a", 600))
 		_, _ = io.WriteString(w, strings.Repeat("b", 600))
 	})))
@@ -176,6 +178,9 @@ func TestRS18Messages(t *testing.T) {
 	t.Run("refuses an answer that is too large to be held", func(t *testing.T) {
 		r, _ := a.send(t, c, token, signedCall{path: "/large"})
 		a.want(t, r, http.StatusServiceUnavailable, "temporarily_unavailable", rs.Unavailable)
+		if r.Header.Get("Set-Cookie") != "" {
+			t.Errorf("of the answer that is not sent there is %v", r.Header)
+		}
 	})
 	for _, id := range []string{"no-keys", "unknown"} {
 		t.Run("refuses when the keys of a client cannot be had: "+id, func(t *testing.T) {

@@ -1,8 +1,6 @@
 package resource
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,7 +39,7 @@ func (h *Handler) serveSigned(
 		h.refuse(w, r, err)
 		return
 	}
-	answer := &heldAnswer{header: w.Header()}
+	answer := httpsig.Hold(w, 0)
 	request, kept, err := h.checkMessage(w, r, access, message)
 	if err != nil {
 		w.Header().Set("Accept-Signature", httpsig.AcceptSignature(signatureLabel, access.token.Confirmation.JKT != ""))
@@ -50,35 +48,12 @@ func (h *Handler) serveSigned(
 		h.answer(answer, r, resource, access)
 	}
 	if err := h.signAndRecord(r.Context(), access.client, message, request, answer, kept); err != nil {
-		for _, name := range []string{
-			"Signature", "Signature-Input", "Content-Digest", "WWW-Authenticate", "Accept-Signature",
-		} {
-			w.Header().Del(name)
-		}
+		answer.Drop()
 		endpoint.Refuse(w, r, err)
 		return
 	}
-	w.WriteHeader(answer.status)
-	_, _ = w.Write(answer.body.Bytes()) // response already started; error ignored
-}
-
-// heldAnswer buffers a response until it is signed. It shares the header of the real response.
-type heldAnswer struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-// Header implements http.ResponseWriter.
-func (a *heldAnswer) Header() http.Header { return a.header }
-
-// WriteHeader implements http.ResponseWriter.
-func (a *heldAnswer) WriteHeader(status int) { a.status = cmp.Or(a.status, status) }
-
-// Write implements http.ResponseWriter.
-func (a *heldAnswer) Write(body []byte) (int, error) {
-	a.WriteHeader(http.StatusOK)
-	return a.body.Write(body)
+	w.WriteHeader(answer.Status)
+	_, _ = w.Write(answer.Body.Bytes()) // response already started; error ignored
 }
 
 // message describes a request as its sender sees it: with the public URL, whatever proxy is in front.
@@ -140,7 +115,7 @@ func (h *Handler) checkMessage(
 
 // signAndRecord signs a response and records the evidence of the request and of the response.
 func (h *Handler) signAndRecord(
-	ctx context.Context, caller *client.Client, m httpsig.Message, request httpsig.Signature, answer *heldAnswer,
+	ctx context.Context, caller *client.Client, m httpsig.Message, request httpsig.Signature, answer *httpsig.Held,
 	kept []store.Evidence,
 ) error {
 	evidence, err := h.signAnswer(ctx, caller, m, request, answer)
@@ -153,16 +128,16 @@ func (h *Handler) signAndRecord(
 // signAnswer signs a response (FAPI 2.0 HTTP Signatures §5.3.2.1): its status, its digest, and the signed components
 // of the request.
 func (h *Handler) signAnswer(
-	ctx context.Context, caller *client.Client, m httpsig.Message, request httpsig.Signature, answer *heldAnswer,
+	ctx context.Context, caller *client.Client, m httpsig.Message, request httpsig.Signature, answer *httpsig.Held,
 ) (store.Evidence, error) {
 	key, err := h.config.Signer.Active(ctx, signer.UseHTTPMessage,
 		signer.Algorithm(h.config.Tokens.AlgorithmFor(caller, "")))
 	if err != nil {
 		return store.Evidence{}, err
 	}
-	answer.header.Set("Content-Digest", httpsig.Digest(answer.body.Bytes()))
+	answer.Header().Set("Content-Digest", httpsig.Digest(answer.Body.Bytes()))
 	var value []byte
-	message := httpsig.Message{Status: answer.status, Header: answer.header, Request: &m}
+	message := httpsig.Message{Status: answer.Status, Header: answer.Header(), Request: &m}
 	base, err := httpsig.Sign(ctx, message, httpsig.Signature{
 		Label: signatureLabel, Components: httpsig.AnswerComponents(request), Created: h.config.Now(), KeyID: key.ID, Tag: httpsig.TagResponse,
 	}, func(ctx context.Context, base []byte) (_ []byte, err error) {

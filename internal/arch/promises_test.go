@@ -170,7 +170,6 @@ func TestStatusWriters(t *testing.T) {
 		"fapi/health.write":                   "health",
 		"fapi/registration.Handler.delete":    "204 without a body",
 		"fapi/resource.Handler.serveSigned":   "a signed answer, which waited for its signature",
-		"fapi/resource.heldAnswer.Write":      "holds",
 		"internal/pages.Pages.renderFrame":    "pages, that of errors too",
 	}
 	used := map[string]bool{}
