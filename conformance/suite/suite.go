@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,12 +23,17 @@ type Client struct {
 	base  string
 	token string
 	http  *http.Client
+	roots *x509.CertPool
 	// pause is how long to wait before a request that failed is tried again the first time.
 	pause time.Duration
 }
 
 // Base is the suite's base URL, without a slash at its end.
 func (s *Client) Base() string { return s.base }
+
+// Roots are the authorities by which other clients of the suite verify its certificate: the system's, those of a file, or the one
+// certificate that was pinned when Connect made the client.
+func (s *Client) Roots() *x509.CertPool { return s.roots }
 
 // StatusError is an answer with an unexpected status.
 type StatusError struct {

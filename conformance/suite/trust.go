@@ -49,13 +49,13 @@ func Connect(ctx context.Context, o Options, say func(string, ...any)) (*Client,
 	if err != nil || address.Scheme != "https" || address.Host == "" {
 		return nil, fmt.Errorf("-suite: %q is not an https address", o.URL)
 	}
-	config, how, err := trust(ctx, o, address)
+	trusted, err := trust(ctx, o, address)
 	if err != nil {
 		return nil, err
 	}
 	s := &Client{
-		base: o.URL, token: os.Getenv(o.TokenEnvironment), pause: o.Pause,
-		http: &http.Client{Timeout: o.AnswerTime, Transport: &http.Transport{TLSClientConfig: config, MaxIdleConnsPerHost: 16}},
+		base: o.URL, token: os.Getenv(o.TokenEnvironment), pause: o.Pause, roots: trusted.roots,
+		http: &http.Client{Timeout: o.AnswerTime, Transport: &http.Transport{TLSClientConfig: trusted.config, MaxIdleConnsPerHost: 16}},
 	}
 	if err := s.call(ctx, http.MethodGet, "/api/plan?length=1", nil, nil); err != nil {
 		if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
@@ -63,72 +63,72 @@ func Connect(ctx context.Context, o Options, say func(string, ...any)) (*Client,
 		}
 		return nil, fmt.Errorf("-suite: it is not ready (is it running, and does it want a token in $%s?): %w", o.TokenEnvironment, err)
 	}
-	say("suite   ready: %s (%s)", o.URL, how)
+	say("suite   ready: %s (%s)", o.URL, trusted.how)
 	return s, nil
 }
 
-// trust decides which certificate of the suite is trusted, and says how.
-func trust(ctx context.Context, o Options, address *url.URL) (*tls.Config, string, error) {
+// trusted is which certificate of a suite is trusted, and how it came to be.
+type trusted struct {
+	config *tls.Config
+	roots  *x509.CertPool
+	how    string
+}
+
+// trust decides which certificate of the suite is trusted.
+func trust(ctx context.Context, o Options, address *url.URL) (trusted, error) {
 	switch {
 	case o.Fingerprint != "":
 		expected, err := parseFingerprint(o.Fingerprint)
 		if err != nil {
-			return nil, "", fmt.Errorf("-suite-self-signed-fingerprint: %w", err)
+			return trusted{}, fmt.Errorf("-suite-self-signed-fingerprint: %w", err)
 		}
-		return pin(expected), "certificate as given by its fingerprint", nil
+		shown, err := shownWith(ctx, address, expected)
+		if err != nil {
+			return trusted{}, fmt.Errorf("-suite: %s cannot be reached: %w", o.URL, err)
+		}
+		return only(shown, "certificate as given by its fingerprint"), nil
 	case o.CA != "":
 		roots, err := ReadRoots(o.CA)
 		if err != nil {
-			return nil, "", fmt.Errorf("-suite-ca: %w", err)
+			return trusted{}, fmt.Errorf("-suite-ca: %w", err)
 		}
-		return &tls.Config{RootCAs: roots}, "certificate by " + o.CA, nil
+		return trusted{&tls.Config{RootCAs: roots}, roots, "certificate by " + o.CA}, nil
 	}
 	shown, found, err := ShownOnLoopback(ctx, address)
 	if err != nil {
-		return nil, "", fmt.Errorf("-suite: %s cannot be reached: %w", o.URL, err)
+		return trusted{}, fmt.Errorf("-suite: %s cannot be reached: %w", o.URL, err)
 	}
-	if !found {
-		return &tls.Config{}, "certificate by the system's authorities", nil
+	if found {
+		return only(shown, fmt.Sprintf("on loopback; certificate pinned to SHA-256 %x", sha256.Sum256(shown.Raw))), nil
 	}
-	pinned := fingerprint(sha256.Sum256(shown.Raw))
-	return pin(pinned), fmt.Sprintf("on loopback; certificate pinned to SHA-256 %x", pinned), nil
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		return trusted{}, err
+	}
+	return trusted{&tls.Config{RootCAs: roots}, roots, "certificate by the system's authorities"}, nil
 }
 
-// Roots are the authorities by which a client of the suite verifies its certificate: the certificate itself, if the suite is on loopback and
-// shows one of its own, and nil for the system's. Connect checks a fingerprint before.
-func Roots(ctx context.Context, o Options) (*x509.CertPool, error) {
-	if o.CA != "" {
-		return ReadRoots(o.CA)
-	}
-	address, err := url.Parse(o.URL)
-	if err != nil {
-		return nil, err
-	}
-	shown, found, err := shown(ctx, address, o.Fingerprint)
-	if err != nil || !found {
-		return nil, err
-	}
+// only trusts one certificate. Who verifies by authorities has it for one.
+func only(shown *x509.Certificate, how string) trusted {
 	roots := x509.NewCertPool()
 	roots.AddCert(shown)
-	return roots, nil
+	return trusted{pin(sha256.Sum256(shown.Raw)), roots, how}
 }
 
-// shown is the certificate that a suite vouches for itself: on loopback the one that it shows, elsewhere the one with a fingerprint.
-func shown(ctx context.Context, address *url.URL, expected string) (*x509.Certificate, bool, error) {
-	if expected == "" {
-		return ShownOnLoopback(ctx, address)
-	}
-	wanted, err := parseFingerprint(expected)
+// shownWith fetches the certificate with a fingerprint. It is an error if the suite shows another one.
+func shownWith(ctx context.Context, address *url.URL, expected fingerprint) (*x509.Certificate, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	connection, err := (&tls.Dialer{Config: pin(expected)}).DialContext(ctx, "tcp", hostPort(address))
 	if err != nil {
-		return nil, false, err
-	}
-	connection, err := (&tls.Dialer{Config: pin(wanted)}).DialContext(ctx, "tcp", hostPort(address))
-	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	defer connection.Close()
-	return connection.(*tls.Conn).ConnectionState().PeerCertificates[0], true, nil
+	return connection.(*tls.Conn).ConnectionState().PeerCertificates[0], nil
 }
+
+// connectTime is how long it may take to see the suite's certificate.
+const connectTime = 10 * time.Second
 
 // hostPort is the address to connect to.
 func hostPort(address *url.URL) string {
@@ -138,7 +138,7 @@ func hostPort(address *url.URL) string {
 // ShownOnLoopback fetches a certificate that no authority vouches for, if the suite is on this
 // machine: such suites make their own certificate, often without a host name. Nothing is found elsewhere.
 func ShownOnLoopback(ctx context.Context, address *url.URL) (shown *x509.Certificate, found bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
 	var dialer net.Dialer
 	connection, err := dialer.DialContext(ctx, "tcp", hostPort(address))
