@@ -369,10 +369,9 @@ func state() []Package {
 
 func shared() []Package {
 	return []Package{
-		{"internal/jose", []string{"internal/jose/anysigner", "internal/jose/der", "internal/jose/leftout", "internal/strictjson"}},
+		{"internal/jose", []string{"internal/jose/anysigner", "internal/jose/der", "internal/strictjson"}},
 		{"internal/jose/der", nil},
 		{"internal/jose/anysigner", nil},
-		{"internal/jose/leftout", nil},
 		{"internal/keyset", []string{"internal/jose"}},
 		{"internal/presented", []string{"mtls"}},
 		{"internal/requestobject", []string{"internal/jose"}},

@@ -44,16 +44,13 @@ type Key struct {
 // Thumbprint is the JWK SHA-256 thumbprint of the key (RFC 7638) in base64url.
 func (k Key) Thumbprint() string { return k.thumbprint }
 
-// allows reports whether the key may verify signatures made with an algorithm.
-func (k Key) allows(algorithm string) bool {
+// Verifies reports whether the key may verify signatures made with an algorithm of JWS.
+func (k Key) Verifies(algorithm string) bool {
 	return (k.Use == "" || k.Use == "sig") &&
 		(k.Algorithm == "" || canonicalAlgorithm(k.Algorithm) == algorithm) &&
 		(k.operations == nil || slices.Contains(k.operations, "verify")) &&
 		fits(algorithm, k.Public)
 }
-
-// Verifies reports whether the key may verify signatures with a JWS algorithm.
-func (k Key) Verifies(algorithm string) bool { return k.allows(algorithm) }
 
 // NewKey describes a public key for publication. Algorithm may be empty. Errors are those of [Thumbprint].
 func NewKey(id, algorithm string, public crypto.PublicKey) (Key, error) {

@@ -119,10 +119,10 @@ func (s *KeySet) add(position int, key Key, err error, seen seenKeys) {
 		}
 		s.certified[key.thumbprint] = key.Public
 	}
-	if key.allows(RS256) {
+	if key.Verifies(RS256) {
 		s.pkcs1 = append(s.pkcs1, key)
 	}
-	if key.allows(PS256) || key.allows(ES256) || key.allows(EdDSA) {
+	if key.Verifies(PS256) || key.Verifies(ES256) || key.Verifies(EdDSA) {
 		s.addVerifying(key, seen)
 		return
 	}
@@ -139,7 +139,7 @@ func (s *KeySet) addVerifying(key Key, seen seenKeys) {
 	}
 	s.byID[key.ID] = append(s.byID[key.ID], at)
 	algorithm := ownAlgorithm(key.Public)
-	if key.allows(algorithm) && !seen[key.thumbprint] {
+	if key.Verifies(algorithm) && !seen[key.thumbprint] {
 		seen[key.thumbprint] = true
 		s.byAlgorithm[algorithm] = append(s.byAlgorithm[algorithm], at)
 	}

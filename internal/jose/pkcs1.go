@@ -46,7 +46,7 @@ func (s KeySet) Find(keyID, algorithm string) (Key, error) {
 		keys = s.pkcs1
 	}
 	for _, key := range keys {
-		if (keyID == "" || key.ID == keyID) && key.allows(algorithm) {
+		if (keyID == "" || key.ID == keyID) && key.Verifies(algorithm) {
 			return key, nil
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"fmt"
 
 	"countersign/internal/jose/der"
-	"countersign/internal/jose/leftout"
 )
 
 // known reports whether this package implements an algorithm.
@@ -105,7 +104,7 @@ func (t *Token) VerifyWith(set KeySet) error {
 	tried := 0
 	for _, at := range set.candidates(keyID, algorithm) {
 		key := &set.keys[at]
-		if !key.allows(algorithm) {
+		if !key.Verifies(algorithm) {
 			continue
 		}
 		if tried++; tried > maxTried {
@@ -142,7 +141,7 @@ func (s KeySet) VerifyMessage(keyID, algorithm string, message, signature []byte
 	for _, at := range s.candidates(keyID, algorithm) {
 		key := &s.keys[at]
 		own := ownAlgorithm(key.Public)
-		if algorithm != "" && algorithm != own || !key.allows(own) {
+		if algorithm != "" && algorithm != own || !key.Verifies(own) {
 			continue
 		}
 		if tried++; tried > maxTried {
@@ -188,7 +187,7 @@ func (t *Token) VerifyEmbedded() (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("jwk: %w", err)
 	}
-	if !key.allows(t.Header.Algorithm) {
+	if !key.Verifies(t.Header.Algorithm) {
 		return Key{}, fmt.Errorf("%w: the jwk is not one for %s", ErrNoKey, t.Header.Algorithm)
 	}
 	if !t.signedBy(key.Public) {
@@ -198,4 +197,10 @@ func (t *Token) VerifyEmbedded() (Key, error) {
 }
 
 // quoted makes a kid fit to be shown.
-func quoted(keyID string) string { return leftout.Quoted(keyID) }
+func quoted(keyID string) string {
+	const most = 64
+	if len(keyID) > most {
+		return fmt.Sprintf("%+q…", keyID[:most])
+	}
+	return fmt.Sprintf("%+q", keyID)
+}
