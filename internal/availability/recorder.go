@@ -7,6 +7,7 @@
 package availability
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"maps"
@@ -22,12 +23,10 @@ import (
 )
 
 const (
-	// look is how often it is looked whether the node is ready: several times in each minute.
-	look = 15 * time.Second
+	// Look is how often it is looked whether the node is ready: several times in each minute.
+	Look = 15 * time.Second
 	// flushEvery is how often what was counted is stored.
 	flushEvery = time.Minute
-	// lastFlush is how long the last flush may take when the server ends.
-	lastFlush = 5 * time.Second
 	// mostHours bounds what is kept while the store takes nothing, in hours of endpoints.
 	mostHours = 4096
 )
@@ -44,8 +43,6 @@ type Recorder struct {
 
 	mu    sync.Mutex
 	hours map[key]*store.ServiceHour
-	// failing reports that the last flush failed, which was logged.
-	failing bool
 }
 
 // key names a record.
@@ -120,34 +117,23 @@ func (r *Recorder) at(now time.Time, endpoint string) *store.ServiceHour {
 	return made
 }
 
-// Run asks whether the node is ready and stores what was counted, until ctx ends, and then a last time. ready returns what keeps the
-// node from working.
-func (r *Recorder) Run(ctx context.Context, ready func(context.Context) error) {
-	stored := r.Now()
+// Watch asks at once and then regularly whether the node is ready, until ctx ends. ready returns what keeps the node from working.
+func (r *Recorder) Watch(ctx context.Context, ready func(context.Context) error) {
 	for {
 		if ready(ctx) == nil {
 			r.Ready()
 		}
-		if now := r.Now(); now.Sub(stored) >= flushEvery || now.Before(stored) {
-			r.flush(ctx)
-			stored = now
-		}
-		if pause.For(ctx, look) != nil {
-			break
+		if pause.For(ctx, Look) != nil {
+			return
 		}
 	}
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastFlush)
-	defer cancel()
-	r.flush(last)
 }
 
-// flush is Flush, and logs when it begins to fail.
-func (r *Recorder) flush(ctx context.Context) {
-	err := r.Flush(ctx)
-	if err != nil && !r.failing && ctx.Err() == nil {
+// Run stores what was counted, until ctx ends, and then a last time.
+func (r *Recorder) Run(ctx context.Context) {
+	pause.Flush(ctx, flushEvery, r.Flush, func(ctx context.Context, err error) {
 		r.Log.WarnContext(ctx, "service hours not stored; will be retried", "error", err.Error())
-	}
-	r.failing = err != nil
+	})
 }
 
 // Flush stores what was counted since the last time. When that fails it is counted further, and stored the next time.
@@ -161,7 +147,7 @@ func (r *Recorder) Flush(ctx context.Context) error {
 	}
 	hours := make([]store.ServiceHour, 0, len(counted))
 	for _, name := range slices.SortedFunc(maps.Keys(counted), func(a, b key) int { // all nodes in one order: they wait for each other's rows
-		return strings.Compare(a.endpoint, b.endpoint) + 2*int(min(1, max(-1, a.hour-b.hour)))
+		return cmp.Or(cmp.Compare(a.hour, b.hour), strings.Compare(a.endpoint, b.endpoint))
 	}) {
 		hours = append(hours, *counted[name])
 	}

@@ -127,16 +127,17 @@ func TestRun(t *testing.T) {
 		r := &Recorder{Store: to, Node: "a", Now: time.Now, Log: slog.New(slog.NewTextHandler(&logged, nil))}
 		ctx, stop := context.WithCancel(t.Context())
 		begin, away := time.Now(), errors.New("away")
-		ended := make(chan struct{})
-		go func() {
-			defer close(ended)
-			r.Run(ctx, func(context.Context) error {
+		var running sync.WaitGroup
+		running.Go(func() { r.Run(ctx) })
+		running.Go(func() {
+			r.Watch(ctx, func(context.Context) error {
+				r.Answered(ctx, request("/jwks", "ok", 200, time.Millisecond)) // there is something to store in each minute
 				if minute := time.Since(begin) / time.Minute; minute >= 3 && minute < 5 {
 					return away
 				}
 				return nil
 			})
-		}()
+		})
 		time.Sleep(10*time.Minute + time.Second)
 		synctest.Wait()
 		hour := to.hours[key{begin.UTC().Truncate(time.Hour).Unix(), ""}]
@@ -151,7 +152,7 @@ func TestRun(t *testing.T) {
 		}
 		to.fails(nil)
 		stop()
-		<-ended
+		running.Wait()
 		first := begin.UTC().Minute()
 		var want uint64
 		for minute := range 16 {

@@ -42,11 +42,8 @@ type Document struct {
 	FetchedAt       time.Time
 }
 
-const (
-	// SampleEvery is how often a sample should be taken, and SampleLasts how long it is shown.
-	SampleEvery = 15 * time.Second
-	SampleLasts = time.Minute
-)
+// SampleLasts is how long a sample is shown.
+const SampleLasts = time.Minute
 
 // Sampled shows a sample from now on.
 func (m *Metrics) Sampled(sample Sample) { m.sample.Store(&sample) }

@@ -40,6 +40,8 @@ type Observer struct {
 	hours   *availability.Recorder
 	refused *why.Recorder
 	server  *server
+	// seldom is what was found out last of what changes seldom.
+	seldom seldom
 }
 
 // New makes an Observer, and opens the listener for metrics if there is one.
@@ -159,11 +161,9 @@ type Parts struct {
 func (o *Observer) Run(ctx context.Context, parts Parts) {
 	o.hours.Store, o.refused.Store = parts.Store, parts.Store
 	var keeping sync.WaitGroup
-	keeping.Go(func() { o.hours.Run(ctx, func(ctx context.Context) error { return parts.ready(ctx) }) })
+	keeping.Go(func() { o.hours.Watch(ctx, func(ctx context.Context) error { return o.look(ctx, parts) }) })
+	keeping.Go(func() { o.hours.Run(ctx) })
 	keeping.Go(func() { o.refused.Run(ctx) })
-	if o.metrics != nil {
-		go o.watch(ctx, parts)
-	}
 	go o.Serve(ctx)
 	keeping.Wait()
 }

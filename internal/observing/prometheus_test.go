@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"countersign/internal/availability"
 	"countersign/internal/dashboards"
 	"countersign/internal/metrics"
 )
@@ -24,7 +25,7 @@ func TestPrometheus(t *testing.T) {
 	tokens := w.flow(b)
 	w.faults()
 	// So long that rates over a minute have something to go by, and a sample was taken after the load.
-	for until := time.Now().Add(metrics.SampleEvery + 5*time.Second); time.Now().Before(until); {
+	for until := time.Now().Add(availability.Look + 5*time.Second); time.Now().Before(until); {
 		w.flow(b)
 	}
 	w.faults()

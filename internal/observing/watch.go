@@ -5,42 +5,42 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"countersign/internal/config"
 	"countersign/internal/metrics"
-	"countersign/internal/pause"
 	"countersign/store"
 )
 
-// lookTimeout is how long a part may take.
-const lookTimeout = 3 * time.Second
+const (
+	// lookTimeout is how long a part may take.
+	lookTimeout = 3 * time.Second
+	// seldomEvery is how often it is looked at what changes seldom and takes more to find out: documents are read whole.
+	seldomEvery = time.Minute
+)
 
-// watch takes samples until ctx ends.
-func (o *Observer) watch(ctx context.Context, parts Parts) {
-	var schema int64
-	for {
-		if schema == 0 && parts.Schema != nil {
-			limited, cancel := context.WithTimeout(ctx, lookTimeout)
-			schema, _ = parts.Schema(limited) // 0 is not shown, and it is asked again
-			cancel()
-		}
-		sample := o.take(ctx, parts)
-		sample.Schema = schema
-		o.metrics.Sampled(sample)
-		if pause.For(ctx, metrics.SampleEvery) != nil {
-			return
-		}
+// look returns what keeps the node from working. Where there are metrics, they show that from now on, with what else is found out.
+func (o *Observer) look(ctx context.Context, parts Parts) error {
+	found := parts.look(ctx)
+	if o.metrics != nil {
+		o.metrics.Sampled(o.take(ctx, parts, found))
 	}
+	return errors.Join(slices.Collect(maps.Values(found))...)
 }
 
-// take looks at all parts.
-func (o *Observer) take(ctx context.Context, parts Parts) metrics.Sample {
+// take looks at all that metrics show beside what keeps each part from working.
+func (o *Observer) take(ctx context.Context, parts Parts, notReady map[string]error) metrics.Sample {
 	ctx, cancel := context.WithTimeout(ctx, 2*lookTimeout)
 	defer cancel()
+	now := o.options.Now()
+	if age := now.Sub(o.seldom.at); age < 0 || age >= seldomEvery {
+		o.seldom = o.examine(ctx, parts, now)
+	}
 	sample := metrics.Sample{
-		At: o.options.Now(), Replicas: parts.Signer.Replicas(), NotReady: parts.look(ctx), Ends: ends(o.options.Config),
+		At: now, Replicas: parts.Signer.Replicas(), NotReady: notReady, Ends: o.seldom.ends, Documents: o.seldom.documents, Schema: o.seldom.schema,
 	}
 	// What is not known is not shown: a store that is away is seen by NotReady.
 	sample.Backlogs, _ = parts.Store.Backlogs(ctx)
@@ -54,14 +54,32 @@ func (o *Observer) take(ctx context.Context, parts Parts) metrics.Sample {
 		condition := known.Condition()
 		sample.Condition = &condition
 	}
+	return sample
+}
+
+// seldom is what changes seldom; see [metrics.Sample].
+type seldom struct {
+	// at is when it was found out.
+	at        time.Time
+	ends      map[string]time.Time
+	documents []metrics.Document
+	schema    int64
+}
+
+// examine looks at what changes seldom.
+func (o *Observer) examine(ctx context.Context, parts Parts, now time.Time) seldom {
+	found := seldom{at: now, ends: ends(o.options.Config)}
+	if parts.Schema != nil {
+		found.schema, _ = parts.Schema(ctx) // 0 is not shown
+	}
 	for _, directory := range o.options.Config.Directories {
 		for _, kind := range []string{"keys", "participants"} {
 			if document, err := parts.Store.DirectoryDocument(ctx, directory.Name, kind); err == nil {
-				sample.Documents = append(sample.Documents, metrics.Document{Directory: directory.Name, Kind: kind, FetchedAt: document.FetchedAt})
+				found.documents = append(found.documents, metrics.Document{Directory: directory.Name, Kind: kind, FetchedAt: document.FetchedAt})
 			}
 		}
 	}
-	return sample
+	return found
 }
 
 // look asks the store whether it takes writes and the HSM whether it signs, as readiness does.
@@ -76,15 +94,6 @@ func (p Parts) look(ctx context.Context) map[string]error {
 	found := map[string]error{"store": p.Store.Ping(limited)}
 	found["hsm"] = <-hsm
 	return found
-}
-
-// ready returns what keeps the node from working.
-func (p Parts) ready(ctx context.Context) error {
-	var problems []error
-	for _, err := range p.look(ctx) {
-		problems = append(problems, err)
-	}
-	return errors.Join(problems...)
 }
 
 // files are the files of certificates that a configuration names, by their keys.

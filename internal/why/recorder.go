@@ -19,8 +19,6 @@ const (
 	mostAtOnce, mostOfOne = 64, 8
 	// mostText bounds a text, in bytes.
 	mostText = 2000
-	// lastFlush is how long the last flush may take when the server ends.
-	lastFlush = 5 * time.Second
 )
 
 // Recorder keeps why requests were refused. It is an [event.Meter].
@@ -40,8 +38,6 @@ type Recorder struct {
 	waiting []store.Refusal
 	// of counts what waits by client and endpoint.
 	of map[[2]string]int
-	// failing reports that the last flush failed, which was logged.
-	failing bool
 }
 
 // Arrived implements [event.Meter].
@@ -90,21 +86,9 @@ func short(text string) string {
 
 // Run stores refusals until ctx ends, and then a last time.
 func (r *Recorder) Run(ctx context.Context) {
-	for pause.For(ctx, flushEvery) == nil {
-		r.flush(ctx)
-	}
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastFlush)
-	defer cancel()
-	r.flush(last)
-}
-
-// flush is Flush, and logs when it begins to fail.
-func (r *Recorder) flush(ctx context.Context) {
-	err := r.Flush(ctx)
-	if err != nil && !r.failing && ctx.Err() == nil {
+	pause.Flush(ctx, flushEvery, r.Flush, func(ctx context.Context, err error) {
 		r.Log.WarnContext(ctx, "refusals not kept for countersign why", "error", err.Error())
-	}
-	r.failing = err != nil
+	})
 }
 
 // Flush stores what was refused since the last time. What cannot be stored is in the log only.
