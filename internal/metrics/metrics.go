@@ -216,9 +216,10 @@ func (m *Metrics) instruments(config Config) error {
 		m.kinds.of(conflict.kind)
 		m.conflicts.Add(zero, 0, m.conflictLabels.of(conflict).add...)
 	}
-	about := metric.WithAttributeSet(attribute.NewSet(attribute.String("version", config.Version), attribute.String("go", runtime.Version())))
+	about := with("version", config.Version, "go", runtime.Version())
 	made.gauge(build, func(o observer) { o(1, about) })
-	return errors.Join(append(made.problems, m.observe(made, config))...)
+	m.observe(made, config)
+	return errors.Join(made.problems...)
 }
 
 // Handler serves the metrics in the formats of Prometheus and OpenMetrics; in the latter with exemplars, which lead from a slow
@@ -270,7 +271,7 @@ func (m *maker) gauge(name string, look func(observer)) {
 	about := lookup(name)
 	made, err := m.meter.Float64ObservableGauge(name, metric.WithUnit(about.Unit), metric.WithDescription(about.Meaning),
 		metric.WithFloat64Callback(func(_ context.Context, o metric.Float64Observer) error {
-			look(func(value float64, labels ...metric.ObserveOption) { o.Observe(value, labels...) })
+			look(o.Observe)
 			return nil
 		}))
 	note(m, made, err)
@@ -281,7 +282,7 @@ func (m *maker) counted(name string, look func(observer)) {
 	about := lookup(name)
 	made, err := m.meter.Float64ObservableCounter(name, metric.WithUnit(about.Unit), metric.WithDescription(about.Meaning),
 		metric.WithFloat64Callback(func(_ context.Context, o metric.Float64Observer) error {
-			look(func(value float64, labels ...metric.ObserveOption) { o.Observe(value, labels...) })
+			look(o.Observe)
 			return nil
 		}))
 	note(m, made, err)

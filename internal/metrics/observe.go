@@ -3,9 +3,6 @@ package metrics
 import (
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
-
 	"countersign/signer"
 	"countersign/store"
 )
@@ -57,17 +54,6 @@ func (m *Metrics) current() *Sample {
 	return sample
 }
 
-// with are labels of a value that is looked at.
-func with(pairs ...string) metric.ObserveOption {
-	var attributes []attribute.KeyValue
-	for i := 0; i+1 < len(pairs); i += 2 {
-		if pairs[i+1] != "" {
-			attributes = append(attributes, attribute.String(pairs[i], pairs[i+1]))
-		}
-	}
-	return metric.WithAttributeSet(attribute.NewSet(attributes...))
-}
-
 // truth is a yes or no as a value.
 func truth(yes bool) float64 {
 	if yes {
@@ -76,17 +62,19 @@ func truth(yes bool) float64 {
 	return 0
 }
 
-// observe makes the metrics that show samples.
-func (m *Metrics) observe(made *maker, config Config) error {
-	sampled := func(look func(s *Sample, o observer)) func(observer) {
-		return func(o observer) {
-			if s := m.current(); s != nil {
-				look(s, o)
-			}
+// sampled is for a metric that shows the current sample, if there is one.
+func (m *Metrics) sampled(look func(s *Sample, o observer)) func(observer) {
+	return func(o observer) {
+		if s := m.current(); s != nil {
+			look(s, o)
 		}
 	}
-	m.observeStore(made, config, sampled)
-	m.observeKeys(made, sampled)
+}
+
+// observe makes the metrics that are looked at.
+func (m *Metrics) observe(made *maker, config Config) {
+	m.observeStore(made, config)
+	m.observeKeys(made)
 	made.gauge(auditUnsealed, func(o observer) {
 		age := 0.0
 		if since := m.unsealedSince.Load(); since != 0 {
@@ -94,31 +82,30 @@ func (m *Metrics) observe(made *maker, config Config) error {
 		}
 		o(age)
 	})
-	made.gauge(ready, sampled(func(s *Sample, o observer) {
+	made.gauge(ready, m.sampled(func(s *Sample, o observer) {
 		for part, err := range s.NotReady {
 			o(truth(err == nil), with("part", part))
 		}
 	}))
-	made.gauge(expires, sampled(func(s *Sample, o observer) {
+	made.gauge(expires, m.sampled(func(s *Sample, o observer) {
 		for file, end := range s.Ends {
 			o(float64(end.Unix()), with("file", file))
 		}
 	}))
-	made.gauge(documentAge, sampled(func(s *Sample, o observer) {
+	made.gauge(documentAge, m.sampled(func(s *Sample, o observer) {
 		for _, document := range s.Documents {
 			o(s.At.Sub(document.FetchedAt).Seconds(), with("directory", document.Directory, "document", document.Kind))
 		}
 	}))
-	return nil
 }
 
-func (m *Metrics) observeStore(made *maker, config Config, sampled func(func(*Sample, observer)) func(observer)) {
-	made.gauge(backlogWaiting, sampled(func(s *Sample, o observer) {
+func (m *Metrics) observeStore(made *maker, config Config) {
+	made.gauge(backlogWaiting, m.sampled(func(s *Sample, o observer) {
 		for _, backlog := range s.Backlogs {
 			o(float64(backlog.Waiting), with("kind", backlog.Kind))
 		}
 	}))
-	made.gauge(backlogAge, sampled(func(s *Sample, o observer) {
+	made.gauge(backlogAge, m.sampled(func(s *Sample, o observer) {
 		for _, backlog := range s.Backlogs {
 			age := 0.0
 			if !backlog.Oldest.IsZero() {
@@ -127,17 +114,17 @@ func (m *Metrics) observeStore(made *maker, config Config, sampled func(func(*Sa
 			o(age, with("kind", backlog.Kind))
 		}
 	}))
-	made.gauge(standbyLag, sampled(func(s *Sample, o observer) {
+	made.gauge(standbyLag, m.sampled(func(s *Sample, o observer) {
 		for _, standby := range s.Standbys {
 			o(standby.Lag.Seconds(), with("standby", standby.Name))
 		}
 	}))
-	made.gauge(schemaVersion, sampled(func(s *Sample, o observer) {
+	made.gauge(schemaVersion, m.sampled(func(s *Sample, o observer) {
 		if s.Schema != 0 {
 			o(float64(s.Schema), with("db.system.name", config.Database))
 		}
 	}))
-	made.gauge(storeCondition, sampled(func(s *Sample, o observer) {
+	made.gauge(storeCondition, m.sampled(func(s *Sample, o observer) {
 		if s.Condition == nil {
 			return
 		}
@@ -146,14 +133,13 @@ func (m *Metrics) observeStore(made *maker, config Config, sampled func(func(*Sa
 		o(truth(s.Condition.Address == nil), with("part", "address"))
 	}))
 	pooled := func(look func(store.Pool, observer)) func(observer) {
-		return sampled(func(s *Sample, o observer) {
+		return m.sampled(func(s *Sample, o observer) {
 			if s.Pool != nil {
 				look(*s.Pool, o)
 			}
 		})
 	}
-	const pool = "db.client.connection.pool.name"
-	name := "countersign"
+	const pool, name = "db.client.connection.pool.name", "countersign"
 	made.gauge(storeConnections, pooled(func(p store.Pool, o observer) {
 		o(float64(p.Used), with(pool, name, "db.client.connection.state", "used"))
 		o(float64(p.Idle), with(pool, name, "db.client.connection.state", "idle"))
@@ -163,9 +149,9 @@ func (m *Metrics) observeStore(made *maker, config Config, sampled func(func(*Sa
 	made.counted(storeRefused, pooled(func(p store.Pool, o observer) { o(float64(p.Refused)) }))
 }
 
-func (m *Metrics) observeKeys(made *maker, sampled func(func(*Sample, observer)) func(observer)) {
+func (m *Metrics) observeKeys(made *maker) {
 	each := func(value func(signer.ReplicaState) float64) func(observer) {
-		return sampled(func(s *Sample, o observer) {
+		return m.sampled(func(s *Sample, o observer) {
 			for _, one := range s.Replicas {
 				o(value(one), with("hsm", one.Name))
 			}
@@ -177,7 +163,7 @@ func (m *Metrics) observeKeys(made *maker, sampled func(func(*Sample, observer))
 	made.counted(hsmRefused, each(func(r signer.ReplicaState) float64 { return float64(r.Load.Refused) }))
 	made.counted(hsmStarts, each(func(r signer.ReplicaState) float64 { return float64(r.Load.Started) }))
 	made.gauge(hsmResting, each(func(r signer.ReplicaState) float64 { return truth(r.Resting) }))
-	made.gauge(keyAge, sampled(func(s *Sample, o observer) {
+	made.gauge(keyAge, m.sampled(func(s *Sample, o observer) {
 		for _, key := range s.Keys {
 			for _, use := range key.Uses {
 				o(max(0, s.At.Sub(since(key)).Seconds()), with(

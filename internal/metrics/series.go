@@ -14,16 +14,21 @@ type labelled struct {
 	record []metric.RecordOption
 }
 
-// label makes labels of names and values in turn; those without a value are left out.
+// label makes labels as [with] does.
 func label(pairs ...string) labelled {
+	option := with(pairs...)
+	return labelled{add: []metric.AddOption{option}, record: []metric.RecordOption{option}}
+}
+
+// with makes labels of names and values in turn; those without a value are left out.
+func with(pairs ...string) metric.MeasurementOption {
 	var attributes []attribute.KeyValue
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if pairs[i+1] != "" {
 			attributes = append(attributes, attribute.String(pairs[i], pairs[i+1]))
 		}
 	}
-	option := metric.WithAttributeSet(attribute.NewSet(attributes...))
-	return labelled{add: []metric.AddOption{option}, record: []metric.RecordOption{option}}
+	return metric.WithAttributeSet(attribute.NewSet(attributes...))
 }
 
 // series keeps the labels that were made, by what they are made of: making them costs more than all else about a value.
