@@ -3,6 +3,7 @@ package why
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -69,19 +70,14 @@ func (r *Recorder) Answered(_ context.Context, request event.Request) {
 	})
 }
 
-// short cuts a text that is long, between characters.
+// short cuts a text that is long, between characters. What no database takes is replaced: a text may repeat what a client sent, and
+// one that is refused takes those of others with it.
 func short(text string) string {
+	text = strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", "\uFFFD"), "\uFFFD")
 	if len(text) <= mostText {
 		return text
 	}
-	end := 0
-	for at := range text {
-		if at > mostText-len("…") {
-			break
-		}
-		end = at
-	}
-	return text[:end] + "…"
+	return strings.ToValidUTF8(text[:mostText-len("…")], "") + "…"
 }
 
 // Run stores refusals until ctx ends, and then a last time.

@@ -146,6 +146,19 @@ func TestRecorder(t *testing.T) {
 	})
 }
 
+// TestStrangeText: what PostgreSQL does not take as text is replaced, so that it does not keep the refusals of others from being stored.
+func TestStrangeText(t *testing.T) {
+	to := &kept{}
+	r := &Recorder{Store: to, Keep: time.Hour, Most: 7, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
+	r.Answered(t.Context(), refused("client", "/token", "invalid_request", errors.New("a\x00b\xff\xfec\xc3")))
+	if err := r.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := to.refusals[0].Cause; got != "a\uFFFDb\uFFFDc\uFFFD" {
+		t.Errorf("kept as %q", got)
+	}
+}
+
 // Covers: NM-30. Refusals are stored within a second, and the last ones at the end; a store that is away is logged once.
 func TestRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
