@@ -1,8 +1,8 @@
 package watchcommands
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -53,23 +53,21 @@ func (c Why) Run(ctx context.Context, p *usercommands.Program) error {
 			return fmt.Errorf("no refusal has the correlation id %q: it was not refused, or is not kept any more ([why] in the configuration); the log may have it",
 				console.OneLine(c.ID))
 		}
-		for _, r := range found {
+		all := make([]explained, len(found))
+		for i, r := range found {
 			means := why.Explain(r.Code)
-			if c.JSON {
-				if err := json.NewEncoder(p.Stdout).Encode(explained{
-					r.CorrelationID, r.At, r.Node, r.ClientID, r.Method, r.Endpoint, r.Status, r.Code, r.Cause, means.Section, means.Remedy,
-				}); err != nil {
-					return err
-				}
-				continue
+			all[i] = explained{
+				r.CorrelationID, r.At, r.Node, r.ClientID, r.Method, r.Endpoint, r.Status, r.Code, r.Cause, means.Section, means.Remedy,
 			}
-			client := r.ClientID
-			if client == "" {
-				client = "none was recognised"
-			}
+		}
+		if c.JSON {
+			return console.WriteJSONLines(p.Stdout, all)
+		}
+		for _, r := range all {
 			for _, line := range [][2]string{
-				{"when", r.At.Format(time.RFC3339) + ", node " + r.Node}, {"client", client}, {"request", r.Method + " " + r.Endpoint},
-				{"answer", fmt.Sprint(r.Status, " ", r.Code)}, {"why", r.Cause}, {"section", means.Section}, {"remedy", means.Remedy},
+				{"when", r.At.Format(time.RFC3339) + ", node " + r.Node}, {"client", cmp.Or(r.ClientID, "none was recognised")},
+				{"request", r.Method + " " + r.Endpoint}, {"answer", fmt.Sprint(r.Status, " ", r.Error)}, {"why", r.Cause},
+				{"section", r.Section}, {"remedy", r.Remedy},
 			} {
 				fmt.Fprintf(p.Stdout, "%-8s %s\n", line[0], console.OneLine(line[1]))
 			}
