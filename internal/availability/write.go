@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"text/tabwriter"
 	"time"
@@ -102,19 +103,10 @@ func (r Report) SVG() string {
 // decimal writes a number with so many digits after the point. What is nearly all is not rounded up to all, nor down to nothing.
 func decimal(value float64, digits int) string {
 	text := strconv.FormatFloat(value, 'f', digits, 64)
-	if least := strconv.FormatFloat(pow10(-digits), 'f', digits, 64); value > 0 && text == strconv.FormatFloat(0, 'f', digits, 64) && digits > 0 {
-		return least
-	}
-	if value < 100 && text == strconv.FormatFloat(100, 'f', digits, 64) {
-		return strconv.FormatFloat(100-pow10(-digits), 'f', digits, 64)
+	if least := math.Pow10(-digits); value > 0 && text == strconv.FormatFloat(0, 'f', digits, 64) && digits > 0 {
+		return strconv.FormatFloat(least, 'f', digits, 64)
+	} else if value < 100 && text == strconv.FormatFloat(100, 'f', digits, 64) {
+		return strconv.FormatFloat(100-least, 'f', digits, 64)
 	}
 	return text
-}
-
-func pow10(exponent int) float64 {
-	value := 1.0
-	for range -exponent {
-		value /= 10
-	}
-	return value
 }
