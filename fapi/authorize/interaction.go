@@ -15,6 +15,7 @@ import (
 	"countersign/fapi/consent"
 	"countersign/fapi/event"
 	"countersign/fapi/managed"
+	"countersign/fapi/rar"
 	"countersign/fapi/rar/display"
 	"countersign/fapi/request"
 	"countersign/internal/oauth"
@@ -50,8 +51,11 @@ type openInteraction struct {
 	changed, unchosen bool
 	// chosen is the request with what the form chose of its details.
 	chosen request.Request
-	// offered are the accounts that the request's lists were filled with. unoffered is why they could not be, as the client is told, and
-	// lacks as the user is. untold reports that the login has to be asked for them first.
+	// requested are the details as the client left them, and offeredTo is the user to whom offered are, the accounts with which the
+	// request's lists were filled. unoffered is why they could not be, as the client is told, and lacks as the user is. untold reports
+	// that the login has to be asked for them first.
+	requested rar.Details
+	offeredTo string
 	offered   []display.Offered
 	unoffered *oauth.Error
 	lacks     browser.ProblemCode

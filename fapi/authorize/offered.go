@@ -17,12 +17,17 @@ import (
 
 // offer fills the lists that the request leaves to be offered to a user, from the claims source and, where it has just signed the user
 // in, from the login. What cannot be offered is left open, so that nothing of it can be allowed, and noted. It does nothing without a
-// user, and to what is filled.
+// user, and nothing a second time; what it offered to another user is taken back.
 func (o *openInteraction) offer(ctx context.Context, subject string) error {
-	h, requested := o.handler, o.request.Details
-	if subject == "" {
+	if subject == "" || subject == o.offeredTo {
 		return nil
 	}
+	if o.offeredTo == "" {
+		o.requested = o.request.Details
+	}
+	h, requested := o.handler, o.requested
+	o.offeredTo, o.request.Details, o.request.Accounts = subject, requested, nil
+	o.offered, o.unoffered, o.lacks, o.untold = nil, nil, "", false
 	details, accounts, err := h.offers.FromClaims(ctx, claims.Question{
 		Subject: subject, ClientID: o.client.ID, Scopes: o.request.Scopes,
 	}, requested)
@@ -41,8 +46,8 @@ func (o *openInteraction) offer(ctx context.Context, subject string) error {
 	if err != nil {
 		return err
 	}
-	o.request.Details, o.offered = details, append(o.offered, accounts...)
-	o.request.Accounts = details.Named(h.offers.Types, o.offered)
+	o.request.Details, o.offered = details, accounts
+	o.request.Accounts = details.Named(h.offers.Types, accounts)
 	return nil
 }
 

@@ -363,3 +363,38 @@ func TestKX08NamedAfterwards(t *testing.T) {
 		}
 	})
 }
+
+// Accounts are offered to who signs in at the login, and not to who was signed in in the browser before.
+func TestOfferedToWhoSignsIn(t *testing.T) {
+	t.Parallel()
+	const alices, bobs = `["GB33BUKB20201555555555"]`, `["DE19999999990000123456"]`
+	source := fapitest.NewBank(t)
+	w, b := newBank(t, true, true, fapitest.OfferingFrom(rar.FromClaims), fapitest.ClaimsFrom(t, source, nil))
+	source.Knows("sub-alice", map[string]any{"accounts": fapitest.Offered()})
+	source.Knows("sub-bob", map[string]any{"accounts": []any{map[string]any{"type": "own_accounts", "value": "DE19999999990000123456", "name": "Bob's"}}})
+	c, in := w.Register("client-1", fapitest.ForOwnAccounts), w.Browser()
+	open := fapitest.Changes(fapitest.Set("authorization_details", "["+fapitest.OwnAccounts+"]"), fapitest.Set("scope", "openid"))
+	// chosen is what the login answers of a user with these accounts.
+	chosen := func(t *testing.T, handle, subject, entries string) fapitest.Claims {
+		t.Helper()
+		return with(b.message(t, handle), fapitest.Claims{"subject": subject, "allowed": map[string]any{
+			"scopes":                []string{"openid"},
+			"authorization_details": []json.RawMessage{json.RawMessage(`{"type":"own_accounts","accounts":` + entries + `}`)},
+		}})
+	}
+	handle := arrive(t, c, in, open)
+	wantCode(t, in, b.done(t, handle, chosen(t, handle, "sub-alice", alices)))
+	handle = arrive(t, c, in, open)
+	if read := b.asked(t, handle)["subject"]; read != "sub-alice" {
+		t.Fatalf("alice is not signed in: %v", read)
+	}
+	t.Run("refuses accounts of who was signed in before", func(t *testing.T) {
+		refused(t, b.answer(handle, chosen(t, handle, "sub-bob", alices)), http.StatusBadRequest, "allowed")
+	})
+	t.Run("accepts those of who signs in", func(t *testing.T) {
+		issued := c.Redeem(wantCode(t, in, b.done(t, handle, chosen(t, handle, "sub-bob", bobs))), nil)
+		if got := fapitest.JSON(issued.Body["authorization_details"]); got != `[{"accounts":`+bobs+`,"type":"own_accounts"}]` {
+			t.Errorf("granted %s", got)
+		}
+	})
+}
