@@ -253,7 +253,7 @@ func (c content) grant(ctx context.Context, given store.GivenGrant, to browser.C
 		return Grant{}, err
 	}
 	g := Grant{
-		ID: given.ID, State: Active, Scopes: c.scopes.LookupAll(given.Scopes), Claims: claimsBeside(given.Scopes, detail.Claims),
+		ID: given.ID, Scopes: c.scopes.LookupAll(given.Scopes), Claims: claimsBeside(given.Scopes, detail.Claims),
 		Resources: detail.Resources, ResourceNames: c.details.Languages().Resources(detail.Resources), ConsentID: detail.Consent.Named(), Raw: detail.Details, ACR: given.ACR, GivenAt: given.CreatedAt, UsedAt: given.UsedAt, ExpiresAt: given.ExpiresAt,
 	}
 	if g.Details, err = detail.Details.View(c.details.Knowing(detail.Accounts), language, to.Asker()); err != nil {
@@ -264,13 +264,19 @@ func (c content) grant(ctx context.Context, given store.GivenGrant, to browser.C
 		return Grant{}, err
 	}
 	g.Details, g.Unreadable = append(g.Details, agreed...), g.Unreadable || unreadable
+	g.State, g.EndedAt = c.stateOf(given)
+	return g, nil
+}
+
+// stateOf is what has become of a grant, and when it ended; zero while it is active.
+func (c content) stateOf(given store.GivenGrant) (state State, ended time.Time) {
 	switch {
 	case !given.RevokedAt.IsZero():
-		g.State, g.EndedAt = endedBy(given.RevokedBy), given.RevokedAt
+		return endedBy(given.RevokedBy), given.RevokedAt
 	case !c.now().Before(given.ExpiresAt):
-		g.State, g.EndedAt = Expired, given.ExpiresAt
+		return Expired, given.ExpiresAt
 	}
-	return g, nil
+	return Active, time.Time{}
 }
 
 // endedBy is the state of a grant that was revoked by somebody.

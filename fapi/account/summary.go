@@ -10,13 +10,13 @@ import (
 // sayBy adds who ended the last of each.
 func (c content) sayBy(ctx context.Context, subject string, all []Access) error {
 	for i := range all {
-		grants, _, err := c.grants(ctx, subject, all[i].Client, c.details.Languages().Match(), store.Page{Limit: summarised})
+		given, err := c.store.ListGiven(ctx, subject, all[i].Client.ID, store.Page{Limit: summarised})
 		if err != nil {
 			return err
 		}
-		for _, g := range grants {
-			if g.EndedAt.Equal(all[i].EndedAt) {
-				all[i].EndedBy = g.State
+		for _, each := range given {
+			if state, ended := c.stateOf(each); ended.Equal(all[i].EndedAt) {
+				all[i].EndedBy = state
 			}
 		}
 	}
