@@ -90,8 +90,15 @@ func TestKX06OfferedEntries(t *testing.T) {
 			if err != nil {
 				r.Fatal(err)
 			}
+			beside := "" // what is written exactly stands by itself: in quotes there may be two blanks in a row
+			for _, text := range []string{account.Kind[""], account.Number} {
+				if text != "" {
+					beside += Exact(text) + " · "
+				}
+			}
 			item := view.Groups[0].Lines[0].Items[0]
-			if item.Label != Exact(account.Name) || !strings.HasSuffix(item.Detail, value[len(value)-4:]) || Exact(item.Detail) != item.Detail {
+			entry, first := strings.CutPrefix(item.Detail, beside)
+			if item.Label != Exact(account.Name) || !first || !strings.HasSuffix(entry, value[len(value)-4:]) || Exact(entry) != entry {
 				r.Fatalf("%+v", item)
 			}
 		})
