@@ -306,10 +306,7 @@ func (o *openInteraction) interaction() (Interaction, error) {
 func (in Interaction) asked() Interaction {
 	in.Form, in.FormToken, in.LoginHint, in.Passkey = url.Values(nil), "", "", ""
 	in.SignedIn, in.SignInFailures, in.Problem, in.Changed, in.Unchosen = nil, 0, browser.Problem{}, false, false
-	in.Unoffered, in.Untold, in.Details = browser.Problem{}, false, slices.Clone(in.Details)
-	for i, detail := range in.Details {
-		in.Details[i] = detail.WithoutBalances()
-	}
+	in.Unoffered, in.Untold, in.Details = browser.Problem{}, false, display.WithoutBalances(in.Details)
 	return in
 }
 

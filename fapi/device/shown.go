@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"slices"
 
 	"countersign/fapi/backchannel"
 	"countersign/fapi/managed"
@@ -96,10 +95,7 @@ func shown(view backchannel.View) shownRequest {
 
 // digestOf returns the digest of a request as users are shown it, to which decisions are bound.
 func digestOf(view backchannel.View) (string, error) {
-	view.Details = slices.Clone(view.Details)
-	for i, detail := range view.Details {
-		view.Details[i] = detail.WithoutBalances()
-	}
+	view.Details = display.WithoutBalances(view.Details)
 	encoded, err := json.Marshal(shown(view))
 	if err != nil {
 		return "", err

@@ -106,8 +106,12 @@ func (n *node) open(value any) bool {
 
 // Open reports whether an object has a list that is left to be offered: an empty one.
 func (t *Type) Open(object json.RawMessage) (bool, error) {
+	if !t.TakesOffers() {
+		return false, nil
+	}
+	members, err := readObject(object)
 	open := false
-	_, err := t.fill(object, func(string, *node) []any {
+	t.root.fill("", members, func(string, *node) []any {
 		open = true
 		return nil
 	})
@@ -293,20 +297,24 @@ func (r *rendering) firstLabel(n *node) string {
 	return n.annotation.Label.in(r.l, r.of.languages.first())
 }
 
-// WithoutBalances returns the view without what accounts hold, which may change while somebody reads it: decisions are not bound to it.
-func (v View) WithoutBalances() View {
-	v.Groups = slices.Clone(v.Groups)
-	for i := range v.Groups {
-		v.Groups[i].Lines = slices.Clone(v.Groups[i].Lines)
-		for j := range v.Groups[i].Lines {
-			line := &v.Groups[i].Lines[j]
-			line.Items = slices.Clone(line.Items)
-			for k := range line.Items {
-				line.Items[k].Balance = ""
+// WithoutBalances returns the views without what accounts hold, which may change while somebody reads them: decisions are not bound to
+// it.
+func WithoutBalances(views []View) []View {
+	views = slices.Clone(views)
+	for i := range views {
+		views[i].Groups = slices.Clone(views[i].Groups)
+		for j := range views[i].Groups {
+			lines := slices.Clone(views[i].Groups[j].Lines)
+			for k := range lines {
+				lines[k].Items = slices.Clone(lines[k].Items)
+				for item := range lines[k].Items {
+					lines[k].Items[item].Balance = ""
+				}
 			}
+			views[i].Groups[j].Lines = lines
 		}
 	}
-	return v
+	return views
 }
 
 func read(raw json.RawMessage) (any, error) {
