@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,8 +44,8 @@ func (b Bounds) Remote(fetch jose.Fetch, now func() time.Time) *jose.RemoteKeySe
 // Cache caches parsed clients briefly, so that one request reads each client at most once.
 type Cache struct {
 	store store.Clients
-	// Roles returns the roles of a client that its directory lists as not active any more; nil knows none. Whoever changes what it
-	// returns invalidates the client. Set it before the first use.
+	// Roles returns the roles of a client that its directory lists as not active any more; nil knows none. It is asked whenever a client
+	// of a directory is got, and must not block. Set it before the first use.
 	Roles func(store.DirectoryEntry) []string
 	// profiles are the names of the offered profiles.
 	profiles []string
@@ -68,8 +69,11 @@ type Cache struct {
 
 type cacheEntry struct {
 	client *Client
-	// version is that of the stored registration: the parsed form is kept while it is unchanged.
+	// version is that of the stored registration: the parsed form is kept while it is unchanged, and so are the roles that its
+	// directory, of which it is an entry, lists as not active.
 	version int
+	listed  store.DirectoryEntry
+	lost    []string
 	readAt  time.Time
 	// notified: notifications invalidate the entry.
 	notified bool
@@ -106,6 +110,7 @@ func (c *Cache) get(ctx context.Context, id string, fresh bool) (*Client, error)
 	entry, ok := c.entries[id]
 	trustedUntil, changes := c.trustedUntil, c.changes
 	c.mu.Unlock()
+	ok = ok && slices.Equal(entry.lost, c.lostRoles(entry.listed))
 	now := c.now()
 	recent := now.Sub(entry.readAt) < cacheAge && !now.Before(entry.readAt)
 	trusted := entry.notified && now.Before(trustedUntil) && !now.Before(trustedUntil.Add(-cacheTrust))
@@ -123,8 +128,9 @@ func (c *Cache) get(ctx context.Context, id string, fresh bool) (*Client, error)
 			parsed.disabled = record.Disabled || !profile.Offers(c.profiles, record.Profile)
 			parsed.ChangedAt, parsed.Version, parsed.suspended = record.UpdatedAt, record.Version, record.Suspended
 			parsed.Organisation, parsed.Directory = OrganisationOf(record.ID, record.Organisation), record.Directory.Directory
-			parsed.vouch(record.Directory, c.Roles)
-			entry = cacheEntry{client: parsed, version: record.Version}
+			lost := c.lostRoles(record.Directory)
+			parsed.vouch(lost)
+			entry = cacheEntry{client: parsed, version: record.Version, listed: record.Directory, lost: lost}
 			c.logKeys(ctx, entry)
 		}
 		entry.readAt = now
@@ -137,6 +143,13 @@ func (c *Cache) get(ctx context.Context, id string, fresh bool) (*Client, error)
 		return nil, &SuspendedError{Reason: entry.client.suspended}
 	}
 	return entry.client, nil
+}
+
+func (c *Cache) lostRoles(of store.DirectoryEntry) []string {
+	if c.Roles == nil || of.Directory == "" {
+		return nil
+	}
+	return c.Roles(of)
 }
 
 // Invalidate removes a client from the cache of this node.

@@ -3,6 +3,7 @@ package client
 import (
 	"errors"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -56,5 +57,40 @@ func TestLD18Cache(t *testing.T) {
 		if err := get(); err != nil {
 			t.Error(err)
 		}
+	})
+}
+
+// A client is held to the roles that its directory lists from the next look on, without being told, and gets them back.
+func TestCacheRoles(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	stored := &oneClient{record: store.Client{
+		ID: "client-1", Profile: "uk-openbanking/fapi2-security", Version: 1, UpdatedAt: now,
+		Metadata: registration(t, func(m map[string]any) {
+			m["jwks"], m["scope"] = keysOf(publicJWK(t)), "openid accounts payments"
+		}),
+		Directory: store.DirectoryEntry{Directory: "central", Organisation: "bank"},
+	}}
+	cache := NewCache(stored, []string{"uk-openbanking/fapi2-security"}, func() time.Time { return now }, slog.New(slog.DiscardHandler))
+	var lost []string
+	cache.Roles = func(of store.DirectoryEntry) []string {
+		if of != stored.record.Directory {
+			t.Errorf("asked about %v", of)
+		}
+		return lost
+	}
+	wants := func(scopes ...string) {
+		t.Helper()
+		if found, err := cache.Get(t.Context(), "client-1"); err != nil || !slices.Equal(found.Scopes, scopes) {
+			t.Errorf("%v, %v", found, err)
+		}
+	}
+	t.Run("accepts all before", func(t *testing.T) { wants("openid", "accounts", "payments") })
+	t.Run("refuses those of a role that is lost", func(t *testing.T) {
+		lost = []string{"PISP"}
+		wants("openid", "accounts")
+	})
+	t.Run("accepts them when it is back", func(t *testing.T) {
+		lost = nil
+		wants("openid", "accounts", "payments")
 	})
 }

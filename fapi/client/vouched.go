@@ -7,28 +7,22 @@ import (
 
 	"countersign/fapi/profile"
 	"countersign/internal/jose"
-	"countersign/store"
 )
 
-// vouch restricts a client by what its directory says: its roles that are not active any more allow no scope, and keys that are listed
-// as revoked sign nothing. The registration stays as it is.
-func (c *Client) vouch(entry store.DirectoryEntry, roles func(store.DirectoryEntry) []string) {
-	if entry.Directory == "" {
+// vouch restricts a client of a directory by what that says: lost, its roles that are not active any more, allow no scope, and keys that
+// are listed as revoked sign nothing. The registration stays as it is.
+func (c *Client) vouch(lost []string) {
+	if c.Directory == "" {
 		return
 	}
-	rule := c.Profile.Registration
-	c.RevokedKeys = c.statementText(rule.RevokedKeysMember)
-	if c.OrganisationKeys = c.statementText(rule.OrganisationKeysMember); rule.OrganisationKeysWithout != "" {
-		c.OrganisationKeys = without(c.OrganisationKeys, c.statementText(rule.OrganisationKeysWithout))
+	rule, said := c.Profile.Registration, c.statement()
+	c.RevokedKeys = said(rule.RevokedKeysMember)
+	if c.OrganisationKeys = said(rule.OrganisationKeysMember); rule.OrganisationKeysWithout != "" {
+		c.OrganisationKeys = without(c.OrganisationKeys, said(rule.OrganisationKeysWithout))
 	}
-	if roles == nil || len(rule.RoleScopes) == 0 {
-		return
+	if len(lost) > 0 {
+		c.Scopes = slices.DeleteFunc(slices.Clone(c.Scopes), func(scope string) bool { return !allowedBy(rule, lost, scope) })
 	}
-	lost := roles(entry)
-	if len(lost) == 0 {
-		return
-	}
-	c.Scopes = slices.DeleteFunc(slices.Clone(c.Scopes), func(scope string) bool { return !allowedBy(rule, lost, scope) })
 }
 
 // without leaves a part out of the path of an address; empty where it is not there, or more than once.
@@ -54,19 +48,18 @@ func allowedBy(rule profile.RegistrationRule, lost []string, scope string) bool 
 	return !governed
 }
 
-// statementText is a member of the software statement with which a client registered, which was verified then; empty where there is none.
-func (c *Client) statementText(name string) string {
-	if name == "" || c.Metadata.SoftwareStatement == "" {
-		return ""
-	}
-	token, err := jose.Parse(c.Metadata.SoftwareStatement, jose.ParseOptions{Algorithms: profile.Algorithms()})
-	if err != nil {
-		return ""
-	}
+// statement reads the software statement with which a client registered, which was verified then, and returns its members by name;
+// empty where there is none.
+func (c *Client) statement() func(name string) string {
 	var members map[string]json.RawMessage
-	var text string
-	if token.Claims(&members) != nil || json.Unmarshal(members[name], &text) != nil {
-		return ""
+	if token, err := jose.Parse(c.Metadata.SoftwareStatement, jose.ParseOptions{Algorithms: profile.Algorithms()}); err != nil || token.Claims(&members) != nil {
+		return func(string) string { return "" }
 	}
-	return text
+	return func(name string) string {
+		var text string
+		if name == "" || json.Unmarshal(members[name], &text) != nil {
+			return ""
+		}
+		return text
+	}
 }

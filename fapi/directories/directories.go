@@ -131,8 +131,8 @@ type Directory struct {
 	// known is what the lists said last, and listed when that was; zero for never.
 	known  standings
 	listed time.Time
-	// rolesApplied are the roles of known that clients are held to already.
-	rolesApplied map[string][]string
+	// rolesTold are the roles of known whose changes the log has.
+	rolesTold map[string][]string
 	// keysRead is when the keys were last read from the directory.
 	keysRead time.Time
 	// failing has the documents that could not be read the last time, so that each change is logged once.

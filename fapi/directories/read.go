@@ -306,7 +306,7 @@ func (d *Directory) pageAddress(list List, first int) string {
 // apply suspends the clients whose participant or software may not take part, and restores those that may again.
 func (d *Directory) apply(ctx context.Context) error {
 	d.mutex.Lock()
-	known, at, before := d.known, d.listed, d.rolesApplied
+	known, at, before := d.known, d.listed, d.rolesTold
 	d.mutex.Unlock()
 	clients, err := d.config.Store.DirectoryClients(ctx, d.Name)
 	if err != nil {
@@ -314,7 +314,6 @@ func (d *Directory) apply(ctx context.Context) error {
 	}
 	for _, c := range clients {
 		if lost := known.Roles[key(c.Organisation)]; !slices.Equal(lost, before[key(c.Organisation)]) {
-			d.config.Clients.Invalidate(c.ID)
 			d.config.Log.InfoContext(ctx, "roles of a client changed by its directory", "client_id", c.ID, "directory", d.Name,
 				"organisation", c.Organisation, "roles_not_active", strings.Join(lost, " "))
 		}
@@ -330,7 +329,7 @@ func (d *Directory) apply(ctx context.Context) error {
 	}
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
-	d.rolesApplied = known.Roles
+	d.rolesTold = known.Roles
 	return nil
 }
 
