@@ -40,7 +40,7 @@ OWN_LOGIN_PORT ?= 8446
 JOBS ?= 4
 
 # What the binary is made of. It is built anew only when one of these is younger.
-SOURCES := go.mod go.sum $(shell find cmd ciba dpop fapi internal jar mtls signer softhsm store -type f \
+SOURCES := go.mod go.sum $(shell find cmd ciba dpop fapi internal jar mtls rp signer softhsm store -type f \
              -not -name '*_test.go' -not -path '*/testdata/*' 2>/dev/null)
 
 # Packages whose tests race goroutines against each other: they are tested with the race detector, the others without it.

@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"countersign/bench/chart"
 	"countersign/bench/measure"
+	"countersign/internal/chart"
 )
 
 // of is the median of a figure of a step over the rounds.

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"countersign/bench/chart"
+	"countersign/internal/chart"
 )
 
 // picture draws the CPU time of a flow.

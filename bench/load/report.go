@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"strings"
 
-	"countersign/bench/chart"
 	"countersign/bench/measure"
+	"countersign/internal/chart"
 )
 
 // The goals: so many operations a second with these latencies, and how much of the most that succeeded still succeeds past

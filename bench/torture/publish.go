@@ -7,8 +7,8 @@ import (
 	"runtime"
 	"strings"
 
-	"countersign/bench/chart"
 	"countersign/bench/measure"
+	"countersign/internal/chart"
 )
 
 // publish writes the figures into their place in docs/reliability.md, and a picture of the run beside it.

@@ -50,10 +50,16 @@ func TestImports(t *testing.T) {
 			if !slices.Contains(line.Imports, imported) && !slices.Contains(line.Imports, Everything) {
 				t.Errorf("%s imports %s, which the table does not allow", folder, imported)
 			}
+			if top, _, _ := strings.Cut(imported, "/"); isProduct(folder) && slices.Contains(tools, top) {
+				t.Errorf("%s imports %s, which is no product: what both need is a package below internal", folder, imported)
+			}
 		}
-		for _, allowed := range line.Imports {
+		for i, allowed := range line.Imports {
 			if allowed != Everything && !slices.Contains(ours, allowed) {
 				t.Errorf("the table lets %s import %s, which it does not: remove that", folder, allowed)
+			}
+			if slices.Contains(line.Imports[:i], allowed) {
+				t.Errorf("the table lets %s import %s twice", folder, allowed)
 			}
 		}
 	}
@@ -70,6 +76,22 @@ func TestImports(t *testing.T) {
 			if slices.Contains(line.Imports, Everything) && line.Path != Binary {
 				t.Errorf("%s may import everything: only the wiring of the binary may", line.Path)
 			}
+		}
+	}
+}
+
+// TestMakefileSources: make builds the binary anew when a file changes that it is made of.
+func TestMakefileSources(t *testing.T) {
+	makefile := read(t, "../../Makefile")
+	_, after, _ := strings.Cut(makefile, "$(shell find ")
+	folders, _, found := strings.Cut(after, " -type f")
+	if !found {
+		t.Fatal("the Makefile has no list of folders that the binary is made of")
+	}
+	watched := strings.Fields(folders)
+	for folder := range readTree(t).Reachable(Binary) {
+		if top, _, _ := strings.Cut(folder, "/"); !slices.Contains(watched, top) {
+			t.Errorf("the binary is made of %s too: name %s in SOURCES of the Makefile", folder, top)
 		}
 	}
 }

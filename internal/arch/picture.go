@@ -2,6 +2,7 @@ package arch
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -39,7 +40,8 @@ func toneOf(path string) tone {
 	return tone{soft, accent, ink}
 }
 
-// Picture draws the packages of the product in rows, as SVG: a package imports only from rows below its own.
+// Picture draws the packages of the product in rows, as SVG: those of the binary, and those that others import. A package imports
+// only from rows below its own.
 func Picture(tree *Tree) string {
 	rows := levels(tree)
 	height := 92 + rowHeight*len(rows)
@@ -87,10 +89,15 @@ func boxWidth(path string) int { return 8*len(path) + 16 }
 // rowWidth is how much of the picture a row may take.
 const rowWidth = pictureWidth - 2*margin
 
-// levels sorts the packages of the binary into rows. A package is one row above the highest of those that it imports; what
+// levels sorts the packages of the product into rows. A package is one row above the highest of those that it imports; what
 // imports nothing of ours is at the bottom. A row that is too long continues in a further one.
 func levels(tree *Tree) [][]string {
 	shipped := tree.Reachable(Binary)
+	for _, each := range slices.Concat(protocols(), relyingParties()) {
+		if !strings.HasSuffix(each.Path, "test") {
+			maps.Copy(shipped, tree.Reachable(each.Path))
+		}
+	}
 	level := map[string]int{}
 	var of func(folder string) int
 	of = func(folder string) int {

@@ -10,7 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"countersign/bench/chart"
+	"countersign/internal/chart"
 )
 
 // Text writes a report for a terminal.

@@ -1,4 +1,4 @@
-// Package telemetry sets up logs and traces: the one place that knows the OpenTelemetry SDK. Everything else uses
+// Package telemetry sets up logs and traces: the one place, beside metrics, that knows the OpenTelemetry SDK. Everything else uses
 // log/slog and the OpenTelemetry API with what this package makes.
 package telemetry
 
