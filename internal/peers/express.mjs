@@ -3,9 +3,9 @@
 import * as jose from 'jose';
 import { application, shown, withKey } from './lib/app.mjs';
 import { Browser } from './lib/browser.mjs';
-import { accepts, answered, assert, refuses } from './lib/cases.mjs';
+import { accepts, answered, assert, refuses, until } from './lib/cases.mjs';
 import { newKey } from './lib/clients.mjs';
-import { credential, settings } from './lib/settings.mjs';
+import { credential } from './lib/settings.mjs';
 import { transport } from './lib/transport.mjs';
 
 const key = await newKey();
@@ -15,15 +15,6 @@ const send = transport();
 
 const me = async (browser, at = app) => shown(await browser.open(`${at.base}/me`));
 const signedIn = async (browser, at = app) => shown(await browser.open(at.base)).signedIn;
-
-// Waits until what is asked for is so; the server tells others after it has answered the browser.
-async function until(what, question) {
-  for (let tries = 0; tries < 200; tries++) {
-    if (await question()) return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  throw new Error(`it never came: ${what}`);
-}
 
 await accepts('a sign-in with PAR, private_key_jwt and a token that is bound to a certificate', async () => {
   const browser = new Browser();

@@ -3,7 +3,7 @@
 import * as oidc from 'openid-client';
 import { shown, withKey } from './lib/app.mjs';
 import { Browser } from './lib/browser.mjs';
-import { accepts, assert, refuses } from './lib/cases.mjs';
+import { accepts, assert, refuses, until } from './lib/cases.mjs';
 import { assertion, discover, newKey, proofs, register, withDPoP } from './lib/clients.mjs';
 import { tokens } from './lib/flow.mjs';
 
@@ -35,10 +35,8 @@ await accepts('a sign-out by the ID token of this session, told to the other app
   const before = app.told.length;
   const back = await browser.visit(end(issued));
   assert.equal(back.href, `${afterwards}?state=the-state`);
-  for (let tries = 0; app.told.length === before && tries < 200; tries++) {
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  assert.equal(app.told.at(-1)?.status, 204);
+  await until('the notice', () => app.told.length > before);
+  assert.equal(app.told.at(-1).status, 204);
   assert.equal(await page(), false);
   // The grant does not end with the session (docs/logout.md).
   await oidc.refreshTokenGrant(config, issued.refresh_token, undefined, { DPoP });

@@ -30,6 +30,15 @@ export async function refuses(what, run, wanted) {
 
 const patterns = (_, value) => (value instanceof RegExp ? String(value) : value);
 
+// Waits until what is asked for is so; the server tells others after it has answered the browser.
+export async function until(what, question) {
+  for (let tries = 0; tries < 200; tries++) {
+    if (await question()) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`it never came: ${what}`);
+}
+
 // Reads a plain answer; one that is not 2xx is a failure.
 export async function answered(pending) {
   const response = await pending;

@@ -17,7 +17,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -44,8 +46,10 @@ type site struct {
 	mux    *http.ServeMux
 	roots  *x509.CertPool
 
-	app    *rp.App
-	guard  *rs.Guard
+	app   *rp.App
+	guard *rs.Guard
+
+	mu     sync.Mutex
 	logout []rp.Logout
 }
 
@@ -106,7 +110,11 @@ func (s *site) open(peer *servers.Server, authorityFile string, settings client.
 	s.app, err = rp.New(t.Context(), rp.Config{
 		Issuer: peer.Issuer, BaseURL: appURL, ClientID: "rp", Key: key, Client: settings,
 		Login: []rp.LoginOption{rp.WithResource(audience), rp.WithScopes("openid", "accounts")},
-		Hooks: rp.Hooks{OnLogout: func(_ context.Context, ended rp.Logout) { s.logout = append(s.logout, ended) }},
+		Hooks: rp.Hooks{OnLogout: func(_ context.Context, ended rp.Logout) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.logout = append(s.logout, ended)
+		}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -162,6 +170,13 @@ func (s *site) routes() {
 		return json.RawMessage(body), nil
 	}))
 	s.mux.Handle("/tokens", answer(func(r *http.Request, session *rp.Session) (any, error) { return session.Token(r.Context()) }))
+}
+
+// logouts are the sessions that have ended, as the application was told.
+func (s *site) logouts() []rp.Logout {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.logout)
 }
 
 // signedOut reports whether the session of the site is over.
