@@ -170,10 +170,7 @@ func demandACR(c *client.Client, o *loginOptions) error {
 	if len(o.acrs) == 0 {
 		return nil
 	}
-	var metadata struct {
-		Claims bool `json:"claims_parameter_supported"`
-	}
-	if err := json.Unmarshal(c.Metadata().Raw, &metadata); err != nil || !metadata.Claims {
+	if !c.Metadata().ClaimsParameter {
 		o.ACRValues, o.ACRVoluntary = o.acrs, true
 		return nil
 	}

@@ -104,11 +104,9 @@ func (c *Client) Authorize(ctx context.Context, options AuthorizeOptions) (addre
 	}
 	form := request.Form()
 	if c.config.signedRequests() {
-		object, err := c.sender.states().Request(ctx, c.config.RequestKey.signing, c.config.Issuer, request.Claims())
-		if err != nil {
-			return "", Transaction{}, signing(err)
+		if form, err = c.requestObject(ctx, request); err != nil {
+			return "", Transaction{}, err
 		}
-		form = url.Values{"request": {object}}
 	}
 	if c.config.pushes() {
 		if form, err = c.push(ctx, p, form); err != nil {
@@ -129,10 +127,7 @@ func (c *Client) Authorize(ctx context.Context, options AuthorizeOptions) (addre
 
 // begin makes the transaction.
 func (c *Client) begin(options AuthorizeOptions) (Transaction, error) {
-	scopes := c.config.Scopes
-	if options.Scopes != nil {
-		scopes = options.Scopes
-	}
+	scopes := c.scopes(options.Scopes)
 	t := Transaction{
 		Issuer: c.config.Issuer, State: random.Secret(), RedirectURI: c.config.RedirectURI, ResponseType: c.config.ResponseType,
 		ResponseMode: c.config.ResponseMode, Scope: strings.Join(scopes, " "), CreatedAt: c.config.Now(), Data: options.Data,
@@ -175,14 +170,37 @@ func (c *Client) begin(options AuthorizeOptions) (Transaction, error) {
 	if openid {
 		t.Essential = signed.Essential(options.Claims)
 	}
-	if options.IDTokenHint != "" {
-		subject, err := signed.Subject(options.IDTokenHint)
-		if err != nil {
-			return Transaction{}, misconfigured("IDTokenHint", "%v", err)
-		}
-		t.Subject = subject
+	var err error
+	t.Subject, err = hinted(options.IDTokenHint)
+	return t, err
+}
+
+// scopes are those of an option, or else of the configuration.
+func (c *Client) scopes(option []string) []string {
+	if option != nil {
+		return option
 	}
-	return t, nil
+	return c.config.Scopes
+}
+
+// hinted is the sub that an id_token_hint names; empty without one.
+func hinted(idToken string) (subject string, err error) {
+	if idToken == "" {
+		return "", nil
+	}
+	if subject, err = signed.Subject(idToken); err != nil {
+		return "", misconfigured("IDTokenHint", "%v", err)
+	}
+	return subject, nil
+}
+
+// requestObject signs the parameters of a request, and gives the one that stands for them (RFC 9101 §5, CIBA Core §7.1.1).
+func (c *Client) requestObject(ctx context.Context, request parameter.Set) (url.Values, error) {
+	object, err := c.sender.states().Request(ctx, c.config.RequestKey.signing, c.config.Issuer, request.Claims())
+	if err != nil {
+		return nil, signing(err)
+	}
+	return url.Values{"request": {object}}, nil
 }
 
 // request gives the parameters of an authorization request.
@@ -222,7 +240,7 @@ func (c *Client) push(ctx context.Context, p *provider, form url.Values) (url.Va
 	var pushed struct {
 		RequestURI string `json:"request_uri"`
 	}
-	if err := decode("pushed response", to.name, reply, &pushed); err != nil {
+	if err := to.decode("pushed response", reply, &pushed); err != nil {
 		return nil, err
 	}
 	if pushed.RequestURI == "" || reply.Status != http.StatusCreated && reply.Status != http.StatusOK {

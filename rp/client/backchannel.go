@@ -13,7 +13,6 @@ import (
 
 	"countersign/internal/pause"
 	"countersign/internal/random"
-	"countersign/internal/strictjson"
 	"countersign/rp/internal/answer"
 	"countersign/rp/internal/metadata"
 	"countersign/rp/internal/parameter"
@@ -95,11 +94,9 @@ func (c *Client) Backchannel(ctx context.Context, options BackchannelOptions) (*
 		if !metadata.Offers(p.document.BackchannelAlgs, c.config.RequestKey.Algorithm()) {
 			return nil, misconfigured("RequestKey", "the provider takes no backchannel requests signed with %s", c.config.RequestKey.Algorithm())
 		}
-		object, err := c.sender.states().Request(ctx, c.config.RequestKey.signing, c.config.Issuer, request.Claims())
-		if err != nil {
-			return nil, signing(err)
+		if form, err = c.requestObject(ctx, request); err != nil {
+			return nil, err
 		}
-		form = url.Values{"request": {object}}
 	}
 	asked := c.config.Now()
 	reply, err := c.sender.post(ctx, to, form, false)
@@ -128,10 +125,7 @@ func (c *Client) beginBackchannel(options BackchannelOptions) (*BackchannelReque
 	if hints != 1 {
 		return nil, misconfigured("LoginHint", "one hint is needed, and no second (CIBA Core §7.1)")
 	}
-	scopes := c.config.Scopes
-	if options.Scopes != nil {
-		scopes = options.Scopes
-	}
+	scopes := c.scopes(options.Scopes)
 	if !slices.Contains(scopes, "openid") {
 		return nil, misconfigured("Scopes", "openid is needed (CIBA Core §7.1)")
 	}
@@ -142,14 +136,9 @@ func (c *Client) beginBackchannel(options BackchannelOptions) (*BackchannelReque
 	if options.Ping {
 		made.NotificationToken = random.Secret()
 	}
-	if options.IDTokenHint != "" {
-		subject, err := signed.Subject(options.IDTokenHint)
-		if err != nil {
-			return nil, misconfigured("IDTokenHint", "%v", err)
-		}
-		made.Subject = subject
-	}
-	return made, nil
+	var err error
+	made.Subject, err = hinted(options.IDTokenHint)
+	return made, err
 }
 
 // backchannelParameters are those of a request.
@@ -237,8 +226,8 @@ func ParsePing(body []byte) (authReqID string, err error) {
 	if len(body) > maxPing {
 		return "", refuse("ping", "malformed", "it is larger than %d bytes", maxPing)
 	}
-	if err := strictjson.DecodeObject(body, &ping); err != nil {
-		return "", &CheckError{What: "ping", Check: "malformed", Reason: err.Error(), cause: err}
+	if err := decode("ping", body, &ping); err != nil {
+		return "", err
 	}
 	if ping.AuthReqID == "" {
 		return "", refuse("ping", "auth_req_id", "it is missing (CIBA Core §10.2)")

@@ -144,6 +144,8 @@ type Metadata struct {
 	// BackchannelLogout and BackchannelLogoutSession: OpenID Connect Back-Channel Logout 1.0 §2.1.
 	BackchannelLogout        bool `json:"backchannel_logout_supported"`
 	BackchannelLogoutSession bool `json:"backchannel_logout_session_supported"`
+	// ClaimsParameter is a provider that takes the claims parameter (OpenID Connect Core §5.5).
+	ClaimsParameter bool `json:"claims_parameter_supported"`
 	// Raw is the whole document.
 	Raw json.RawMessage `json:"-"`
 }
@@ -158,7 +160,8 @@ func (c *Client) Metadata() Metadata {
 		UserInfoEndpoint: d.UserInfo, IntrospectionEndpoint: d.Introspection, RevocationEndpoint: d.Revocation,
 		BackchannelEndpoint: d.Backchannel, EndSessionEndpoint: d.EndSession, GrantEndpoint: d.Grant,
 		ScopesSupported: slices.Clone(d.ScopesSupported), ACRValuesSupported: slices.Clone(d.ACRValuesSupported),
-		BackchannelLogout: d.BackchannelLogout, BackchannelLogoutSession: d.BackchannelLogoutSession, Raw: slices.Clone(d.Raw),
+		BackchannelLogout: d.BackchannelLogout, BackchannelLogoutSession: d.BackchannelLogoutSession, ClaimsParameter: d.Claims,
+		Raw: slices.Clone(d.Raw),
 	}
 }
 

@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-
-	"countersign/internal/strictjson"
 )
 
 // Grant is what a user allowed (Grant Management for OAuth 2.0 §6.3).
@@ -36,11 +34,8 @@ func (c *Client) QueryGrant(ctx context.Context, t *Tokens, grantID string) (*Gr
 		return nil, err
 	}
 	grant := &Grant{Raw: reply.Body}
-	if !reply.IsJSON() {
-		return nil, &UnavailableError{Endpoint: to.name, Reason: "its answer is not JSON, says its Content-Type"}
-	}
-	if err := strictjson.DecodeObject(reply.Body, grant); err != nil {
-		return nil, &CheckError{What: "grant", Check: "malformed", Reason: err.Error(), cause: err}
+	if err := to.decode("grant", reply, grant); err != nil {
+		return nil, err
 	}
 	return grant, nil
 }

@@ -152,11 +152,16 @@ func (e endpoint) wantJSON(reply exchange.Reply) error {
 }
 
 // decode reads an answer that has to be a JSON object.
-func decode(what, name string, reply exchange.Reply, into any) error {
-	if err := (endpoint{name: name}).wantJSON(reply); err != nil {
+func (e endpoint) decode(what string, reply exchange.Reply, into any) error {
+	if err := e.wantJSON(reply); err != nil {
 		return err
 	}
-	if err := strictjson.DecodeObject(reply.Body, into); err != nil {
+	return decode(what, reply.Body, into)
+}
+
+// decode reads something that has to be a JSON object.
+func decode(what string, raw []byte, into any) error {
+	if err := strictjson.DecodeObject(raw, into); err != nil {
 		return &CheckError{What: what, Check: "malformed", Reason: err.Error(), cause: err}
 	}
 	return nil

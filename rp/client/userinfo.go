@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-
-	"countersign/internal/strictjson"
 )
 
 // Introspection is what the provider says of a token (RFC 7662 §2.2).
@@ -56,14 +54,16 @@ func (c *Client) Introspect(ctx context.Context, token string) (*Introspection, 
 		}
 	case signed:
 		return nil, refuse(what, "signature", "it is not signed, which was asked for")
-	case !reply.IsJSON():
-		return nil, &UnavailableError{Endpoint: to.name, Reason: "its answer is not JSON, says its Content-Type"}
+	default:
+		if err := to.wantJSON(reply); err != nil {
+			return nil, err
+		}
 	}
 	var members struct {
 		Active *bool `json:"active"`
 	}
-	if err := strictjson.DecodeObject(told.Raw, &members); err != nil {
-		return nil, &CheckError{What: what, Check: "malformed", Reason: err.Error(), cause: err}
+	if err := decode(what, told.Raw, &members); err != nil {
+		return nil, err
 	}
 	if members.Active == nil {
 		return nil, refuse(what, "active", "it is missing")
@@ -116,8 +116,8 @@ func (c *Client) UserInfo(ctx context.Context, t *Tokens) (*UserInfo, error) {
 	var members struct {
 		Subject string `json:"sub"`
 	}
-	if err := strictjson.DecodeObject(told.Raw, &members); err != nil {
-		return nil, &CheckError{What: what, Check: "malformed", Reason: err.Error(), cause: err}
+	if err := decode(what, told.Raw, &members); err != nil {
+		return nil, err
 	}
 	if members.Subject != t.Identity.Subject {
 		return nil, refuse(what, "sub", "it is about another user than the ID token")

@@ -276,16 +276,6 @@ func (m *Manager) Change(ctx context.Context, record *Record, change func(*Recor
 	}
 }
 
-// Reload reads a stored session again.
-func (m *Manager) Reload(ctx context.Context, record *Record) error {
-	latest, err := m.stored(ctx, record.Key)
-	if err != nil {
-		return err
-	}
-	*record = *latest
-	return nil
-}
-
 // Find reads a stored session by its key, without noting that it is used.
 func (m *Manager) Find(ctx context.Context, key string) (*Record, error) { return m.stored(ctx, key) }
 

@@ -34,14 +34,13 @@ type Document struct {
 	ResponseAlgorithms []string `json:"authorization_signing_alg_values_supported"`
 	RequestAlgorithms  []string `json:"request_object_signing_alg_values_supported"`
 	IntrospectionAlgs  []string `json:"introspection_signing_alg_values_supported"`
-	DeliveryModes      []string `json:"backchannel_token_delivery_modes_supported"`
 	BackchannelAlgs    []string `json:"backchannel_authentication_request_signing_alg_values_supported"`
 
-	Iss                      bool  `json:"authorization_response_iss_parameter_supported"`
-	CertificateBound         bool  `json:"tls_client_certificate_bound_access_tokens"`
-	RequestParameter         *bool `json:"request_parameter_supported"`
-	BackchannelLogout        bool  `json:"backchannel_logout_supported"`
-	BackchannelLogoutSession bool  `json:"backchannel_logout_session_supported"`
+	Claims                   bool `json:"claims_parameter_supported"`
+	Iss                      bool `json:"authorization_response_iss_parameter_supported"`
+	CertificateBound         bool `json:"tls_client_certificate_bound_access_tokens"`
+	BackchannelLogout        bool `json:"backchannel_logout_supported"`
+	BackchannelLogoutSession bool `json:"backchannel_logout_session_supported"`
 
 	// Raw is the document.
 	Raw json.RawMessage `json:"-"`
