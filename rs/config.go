@@ -2,7 +2,6 @@ package rs
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -14,7 +13,6 @@ import (
 	"countersign/dpop"
 	"countersign/internal/jose"
 	"countersign/internal/keyset"
-	"countersign/internal/presented"
 	"countersign/mtls"
 )
 
@@ -270,20 +268,3 @@ func (g *Guard) meet(ctx context.Context) error {
 	g.messages, err = newMessages(g)
 	return err
 }
-
-// nonce is the nonce that the next proof should carry, or "" where none is demanded.
-func (g *Guard) nonce() string {
-	if len(g.nonces) == 0 {
-		return ""
-	}
-	return g.nonces[0].Current()
-}
-
-// errNoAnswer is an issuer that publishes no metadata where they should be.
-var errNoAnswer = errors.New("it publishes no metadata (RFC 8414)")
-
-// Schemes of access tokens, for callers of [Guard.Authenticate].
-const (
-	SchemeDPoP   = presented.DPoP
-	SchemeBearer = presented.Bearer
-)

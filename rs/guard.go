@@ -49,7 +49,7 @@ func (g *Guard) serve(w http.ResponseWriter, r *http.Request, rule *Rule, next h
 	header := w.Header()
 	interaction := Interaction(r.Header.Get(interactionHeader))
 	header.Set(interactionHeader, interaction)
-	if nonce := g.nonce(); nonce != "" {
+	if nonce := g.Nonce(); nonce != "" {
 		header.Set("DPoP-Nonce", nonce)
 	}
 	if g.config.Gate != nil {
@@ -103,8 +103,14 @@ func (g *Guard) address(r *http.Request) string {
 // URL is the public address of a path of the API, such as "/accounts", for other transports.
 func (g *Guard) URL(path string) string { return g.base + path }
 
-// Nonce is the nonce for the field DPoP-Nonce of an answer (RFC 9449 §8.2), or "" where proofs need none.
-func (g *Guard) Nonce() string { return g.nonce() }
+// Nonce is the nonce for the field DPoP-Nonce of an answer, which the next proof should carry (RFC 9449 §8.2), or "" where proofs need
+// none.
+func (g *Guard) Nonce() string {
+	if len(g.nonces) == 0 {
+		return ""
+	}
+	return g.nonces[0].Current()
+}
 
 // Authenticate judges a call: the token, its sender, and what a rule requires. [Guard.Require] does so for HTTP; this is for other
 // transports. Errors are [*Error], with their challenges.
@@ -207,28 +213,8 @@ func badProof(reason Reason, description string, cause error) *Error {
 // Interaction is the x-fapi-interaction-id of an answer: that of the request, if it is a UUID, and else a new one (FAPI 1.0 Baseline
 // §6.2.1-11).
 func Interaction(sent string) string {
-	if isUUID(sent) {
+	if random.IsUUID(sent) {
 		return sent
 	}
 	return random.UUID()
-}
-
-// isUUID reports whether a text has the form of a UUID (RFC 9562 §4).
-func isUUID(text string) bool {
-	if len(text) != 36 {
-		return false
-	}
-	for at := range len(text) {
-		octet := text[at]
-		switch {
-		case at == 8 || at == 13 || at == 18 || at == 23:
-			if octet != '-' {
-				return false
-			}
-		case '0' <= octet && octet <= '9' || 'a' <= octet && octet <= 'f' || 'A' <= octet && octet <= 'F':
-		default:
-			return false
-		}
-	}
-	return true
 }

@@ -25,6 +25,9 @@ type issuerMetadata struct {
 // maxMetadata bounds an issuer's metadata, in bytes.
 const maxMetadata = 256 << 10
 
+// errNoAnswer is an issuer that publishes no metadata where they should be.
+var errNoAnswer = errors.New("it publishes no metadata (RFC 8414)")
+
 // discover fetches the metadata of an issuer: by RFC 8414 §3, or else by OpenID Connect Discovery §4.
 func discover(ctx context.Context, client *http.Client, issuer string) (issuerMetadata, error) {
 	base, err := url.Parse(issuer)

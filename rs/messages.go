@@ -16,6 +16,7 @@ import (
 	"countersign/internal/httpsig"
 	"countersign/internal/jose"
 	"countersign/internal/keyset"
+	"countersign/internal/presented"
 )
 
 // Messages says with which keys requests and answers are signed (RFC 9421, FAPI 2.0 HTTP Signatures).
@@ -119,9 +120,9 @@ func (m *messages) refused(err error, token *Token) *Error {
 	}
 	e := badRequest(BadMessage, err.Error(), err)
 	e.Status = http.StatusUnauthorized
-	e.scheme = SchemeBearer
+	e.scheme = presented.Bearer
 	if token.JKT != "" {
-		e.scheme = SchemeDPoP
+		e.scheme = presented.DPoP
 	}
 	return e
 }

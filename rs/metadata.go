@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"countersign/internal/set"
 )
 
 // Metadata are what is published about the resource beside what its guard knows (RFC 9728 §2). All are optional.
@@ -66,7 +68,7 @@ func (g *Guard) serveMetadata(w http.ResponseWriter, r *http.Request) {
 	}
 	scopes, types := g.offered.all()
 	told := g.config.Metadata
-	scopes = union(scopes, told.Scopes)
+	scopes = set.Union(scopes, told.Scopes)
 	slices.Sort(scopes)
 	slices.Sort(types)
 	document := wireMetadata{

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"countersign/internal/oauth"
+	"countersign/internal/random"
+	"countersign/internal/set"
 )
 
 // Requirement is what a request needs beside a valid token of the issuer for this API, from whom it is bound to.
@@ -178,8 +180,8 @@ type offered struct {
 func (o *offered) add(rule *Rule) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.scopes = union(o.scopes, rule.known)
-	o.types = union(o.types, rule.types)
+	o.scopes = set.Union(o.scopes, rule.known)
+	o.types = set.Union(o.types, rule.types)
 }
 
 func (o *offered) all() (scopes, types []string) {
@@ -188,18 +190,9 @@ func (o *offered) all() (scopes, types []string) {
 	return slices.Clone(o.scopes), slices.Clone(o.types)
 }
 
-func union(all, more []string) []string {
-	for _, each := range more {
-		if !slices.Contains(all, each) {
-			all = append(all, each)
-		}
-	}
-	return all
-}
-
 // check holds a token to the rule.
 func (r *Rule) check(ctx context.Context, now time.Time, call *Call, token *Token) error {
-	if r.interaction && !isUUID(call.Header.Get(interactionHeader)) {
+	if r.interaction && !random.IsUUID(call.Header.Get(interactionHeader)) {
 		return badRequest(BadInteractionID, "x-fapi-interaction-id is missing or no UUID", nil)
 	}
 	if err := r.checkScopes(call, token); err != nil {

@@ -3,6 +3,7 @@ package rs
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"countersign/internal/jose"
@@ -53,7 +54,7 @@ func (g *Guard) checkClaims(c *wireClaims, audience []string, whole bool) error 
 	switch {
 	case c.Issuer != g.config.Issuer && (whole || c.Issuer != ""):
 		return invalidToken(BadIssuer, "the access token is of another issuer", nil)
-	case !containsAny(c.Audience, audience):
+	case !slices.ContainsFunc(audience, c.Audience.Contains):
 		return invalidToken(BadAudience, "the access token is for another resource", nil)
 	case whole && (c.Expires == nil || c.Subject == ""), whole && !g.config.Weak.AnyType && (c.ClientID == "" || c.ID == "" || c.IssuedAt == nil):
 		return invalidToken(BadClaims, "the access token lacks claims that it needs (RFC 9068 §2.2)", nil)
@@ -63,13 +64,4 @@ func (g *Guard) checkClaims(c *wireClaims, audience []string, whole bool) error 
 		return invalidToken(NotYetValid, "the access token is from the future; check the clock", nil)
 	}
 	return nil
-}
-
-func containsAny(has jose.Audience, wanted []string) bool {
-	for _, each := range wanted {
-		if has.Contains(each) {
-			return true
-		}
-	}
-	return false
 }

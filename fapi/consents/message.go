@@ -12,7 +12,6 @@ import (
 
 	"countersign/fapi/consents/shape"
 	"countersign/fapi/endpoint"
-	"countersign/fapi/event"
 	"countersign/fapi/tokens"
 	"countersign/internal/audit"
 	"countersign/internal/jose"
@@ -116,7 +115,7 @@ func (c *call) checkClaims(read claims) error {
 			return wrong(name, "is missing")
 		}
 	}
-	if read.ID != "" && (len(read.ID) > maxID || rules.Issuer == "organisation" && !event.IsUUID(read.ID)) {
+	if read.ID != "" && (len(read.ID) > maxID || rules.Issuer == "organisation" && !random.IsUUID(read.ID)) {
 		return wrong("jti", "is not a UUID, or too long")
 	}
 	ahead := c.client.Profile.MaxAhead

@@ -93,27 +93,6 @@ func (e *Event) Write(w http.ResponseWriter, err error) {
 	oauth.Write(w, err, e.CorrelationID)
 }
 
-// IsUUID reports whether text has the syntax of a UUID (RFC 9562 §4), which is that of x-fapi-interaction-id (FAPI 1.0 Baseline
-// §6.2.1-11).
-func IsUUID(text string) bool {
-	if len(text) != 36 {
-		return false
-	}
-	for at := range len(text) {
-		octet := text[at]
-		switch {
-		case at == 8 || at == 13 || at == 18 || at == 23:
-			if octet != '-' {
-				return false
-			}
-		case '0' <= octet && octet <= '9' || 'a' <= octet && octet <= 'f' || 'A' <= octet && octet <= 'F':
-		default:
-			return false
-		}
-	}
-	return true
-}
-
 // RequestTimeout is the deadline of a request, such as for a database that does not answer. It is shorter than the
 // server's write timeout, so that there is a response.
 const requestTimeout = 20 * time.Second
@@ -142,7 +121,7 @@ func (g Guard) Wrap(next http.Handler) http.Handler {
 		started := g.Now()
 		e := &Event{CorrelationID: r.Header.Get("x-fapi-interaction-id"), outcome: "ok", remote: r.RemoteAddr, lines: g.Lines}
 		header := w.Header()
-		if IsUUID(e.CorrelationID) {
+		if random.IsUUID(e.CorrelationID) {
 			header.Set("x-fapi-interaction-id", e.CorrelationID)
 		} else {
 			e.CorrelationID = random.UUID()

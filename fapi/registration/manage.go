@@ -14,6 +14,7 @@ import (
 	"countersign/fapi/profile"
 	"countersign/internal/oauth"
 	"countersign/internal/outbound"
+	"countersign/internal/random"
 	"countersign/internal/strictjson"
 	"countersign/mtls"
 	"countersign/store"
@@ -135,7 +136,7 @@ func (h *Handler) authorized(r *http.Request, at endpoint.At) (record store.Clie
 		return store.Client{}, "", err
 	}
 	id := r.PathValue("client_id")
-	if !event.IsUUID(id) { // clients that registered themselves have a UUID
+	if !random.IsUUID(id) { // clients that registered themselves have a UUID
 		return store.Client{}, "", wrongToken(nil)
 	}
 	record, err = h.config.Store.Client(r.Context(), id)

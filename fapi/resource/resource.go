@@ -23,6 +23,7 @@ import (
 	"countersign/fapi/scope"
 	"countersign/fapi/tokens"
 	"countersign/internal/oauth"
+	"countersign/internal/random"
 	"countersign/mtls"
 	"countersign/signer"
 	"countersign/store"
@@ -238,7 +239,7 @@ func (h *Handler) ProtectUnsigned(scope string, serve func(http.ResponseWriter, 
 // interactionID demands x-fapi-interaction-id, a UUID, where the profile of the client does (FAPI 1.0 Baseline §6.2.1-11 has it
 // optional). What is wrong with it is told before the resource is asked.
 func interactionID(r *http.Request, access Access) error {
-	if access.client.Profile.RequireInteractionID && !event.IsUUID(r.Header.Get("x-fapi-interaction-id")) {
+	if access.client.Profile.RequireInteractionID && !random.IsUUID(r.Header.Get("x-fapi-interaction-id")) {
 		return oauth.Errorf(oauth.InvalidRequest, "x-fapi-interaction-id is missing or no UUID; the profile of this client demands it")
 	}
 	return nil

@@ -191,7 +191,7 @@ func server() []Package {
 		}},
 		{"fapi/resource", []string{
 			"dpop", "fapi/claims", "fapi/client", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/rar", "fapi/scope", "fapi/tokens",
-			"internal/audit", "internal/httpsig", "internal/jose", "internal/oauth", "internal/presented", "internal/set", "mtls", "signer", "store",
+			"internal/audit", "internal/httpsig", "internal/jose", "internal/oauth", "internal/presented", "internal/random", "internal/set", "mtls", "signer", "store",
 		}},
 		{"fapi/login", []string{
 			"fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/endpoint", "fapi/rar/display", "fapi/resource", "fapi/scope",
@@ -258,7 +258,7 @@ func protocols() []Package {
 		{"mtls", []string{"mtls/dn", "mtls/internal/proxyheader", "mtls/internal/xfcc"}},
 		{"rs", []string{
 			"dpop", "internal/httpsig", "internal/jose", "internal/keyset", "internal/oauth", "internal/presented", "internal/random",
-			"internal/strictjson", "mtls",
+			"internal/set", "internal/strictjson", "mtls",
 		}},
 		{"rs/grpcauth", []string{"rs"}},
 		{"rs/sqlreplay", []string{"rs"}},

@@ -26,6 +26,27 @@ func UUID() string {
 	return format(b, 4)
 }
 
+// IsUUID reports whether text has the syntax of a UUID (RFC 9562 §4), which is that of x-fapi-interaction-id (FAPI 1.0 Baseline
+// §6.2.1-11).
+func IsUUID(text string) bool {
+	if len(text) != 36 {
+		return false
+	}
+	for at := range len(text) {
+		octet := text[at]
+		switch {
+		case at == 8 || at == 13 || at == 18 || at == 23:
+			if octet != '-' {
+				return false
+			}
+		case '0' <= octet && octet <= '9' || 'a' <= octet && octet <= 'f' || 'A' <= octet && octet <= 'F':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
 // format makes a UUID of a version of 16 bytes.
 func format(b [16]byte, version byte) string {
 	b[6] = b[6]&0x0f | version<<4
