@@ -56,7 +56,7 @@ func viewDetails(details []display.View, form url.Values, wrong bool) []detailVi
 				case line.Choose != "" && len(line.Items) > 0:
 					shown.Choices = append(shown.Choices, viewChoice(line, object, count, form, wrong))
 					count++
-				case len(line.Items) > 0 && line.Label == group.Label:
+				case len(line.Items) > 0 && line.Label == group.Label && !slices.ContainsFunc(line.Items, hasLines):
 					shown.Sees = append(shown.Sees, line.Items...)
 				default:
 					shown.Lines = append(shown.Lines, line)
@@ -71,6 +71,9 @@ func viewDetails(details []display.View, form url.Values, wrong bool) []detailVi
 	}
 	return views
 }
+
+// hasLines reports whether an entry has more to show than a label and a sentence.
+func hasLines(item display.Item) bool { return len(item.Lines) > 0 }
 
 // decided is what was decided: of a list to choose from it has what was chosen, and nothing is left to choose.
 func decided(details []display.View) []display.View {

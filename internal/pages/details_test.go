@@ -279,3 +279,21 @@ func TestKC29ForeignOnPage(t *testing.T) {
 		}
 	})
 }
+
+// TestEntriesWhole: whatever an entry of a list has to show is on the page, whether it is chosen, decided, or only read.
+func TestEntriesWhole(t *testing.T) {
+	entry := display.Item{Label: "Household", Detail: "Shared", Lines: []display.Line{{Label: "Number", Value: "DE51 9999"}, {Label: "Held by", Value: "Sam and Alex"}}}
+	for name, line := range map[string]display.Line{
+		"chosen":  {Label: "Which accounts", Items: []display.Item{entry}, Choose: display.Some, At: "/accounts"},
+		"listed":  {Label: "Which accounts", Items: []display.Item{entry}},
+		"heading": {Label: "Sees", Items: []display.Item{entry}},
+	} {
+		view := display.View{Language: "en", Groups: []display.Group{{Label: "Sees", Lines: []display.Line{line}}}}
+		body := consentPage(t, asking("en", view)).Body.String()
+		for _, want := range []string{"Household", "Shared", "Number</bdi>: <bdi>DE51 9999", "Held by</bdi>: <bdi>Sam and Alex"} {
+			if !strings.Contains(body, want) {
+				t.Errorf("%s: no %q in %s", name, want, body)
+			}
+		}
+	}
+}
