@@ -83,6 +83,7 @@ EXAMPLE       ?=
 .PHONY: example
 example: packages-run build ## Start a bank, its API and a third party's application to click through: [EXAMPLE='-port 8453 -orchid-port 8457']
 	@$(STAGE) "build the example" $(GO) build -o bin/bank ./examples/bank
+	@$(GO) build -o bin/claims-source ./examples/claims-source
 	@$(GO) build -o bin/bank-api ./examples/bank/api
 	@$(GO) build -o bin/orchid ./examples/bank/orchid
 	@exec bin/bank -dir $(EXAMPLE_STATE) $(EXAMPLE)

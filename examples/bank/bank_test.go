@@ -59,15 +59,17 @@ func start(t *testing.T) *example {
 	t.Helper()
 	e := &example{t: t, folder: filepath.Join(t.TempDir(), "bank"), output: &output{ready: make(chan struct{})}}
 	programs := t.TempDir()
-	for name, source := range map[string]string{"countersign": "./../../cmd/countersign", "bank": ".", "bank-api": "./api", "orchid": "./orchid"} {
+	for name, source := range map[string]string{
+		"countersign": "./../../cmd/countersign", "claims-source": "./../claims-source", "bank": ".", "bank-api": "./api", "orchid": "./orchid",
+	} {
 		if output, err := exec.Command("go", "build", "-o", filepath.Join(programs, name), source).CombinedOutput(); err != nil {
 			t.Fatalf("build %s: %v\n%s", name, err, output)
 		}
 	}
-	ports := freePorts(t, 5)
+	ports := freePorts(t, 6)
 	e.issuer, e.orchid = url(ports[0]), url(ports[4])
 	arguments := []string{"-dir", e.folder, "-dev-keys"}
-	for i, each := range []string{"port", "mtls-port", "demo-port", "api-port", "orchid-port"} {
+	for i, each := range []string{"port", "mtls-port", "demo-port", "api-port", "orchid-port", "accounts-port"} {
 		arguments = append(arguments, "-"+each, fmt.Sprint(ports[i]))
 	}
 	e.command = exec.CommandContext(context.Background(), filepath.Join(programs, "bank"), arguments...)
@@ -85,7 +87,7 @@ func start(t *testing.T) *example {
 		<-ended
 		if t.Failed() {
 			t.Logf("the command wrote:\n%s", e.output)
-			for _, name := range []string{"countersign", "bank-api", "orchid"} {
+			for _, name := range []string{"countersign", "claims-source", "bank-api", "orchid"} {
 				text, err := os.ReadFile(filepath.Join(e.folder, "logs", name+".log"))
 				t.Logf("%s logged (%v):\n%s", name, err, text)
 			}
@@ -228,18 +230,14 @@ func TestStory(t *testing.T) {
 		b.Visit(e.orchid + "/")
 		e.page(b, "home", "All your money on one page")
 		b.Click(`a[href="/connect"]`)
-		e.page(b, "connect", "Which accounts at Northfold Bank?", "Account number 3")
-		b.Type("#iban-2", "DE51 9999 9999 0000 1277 31")
-		b.Click("form button")
-		e.page(b, "connect-problem", "This is no account number")
-		b.Type("#iban-2", "de51 99999999 00001277 30")
+		e.page(b, "connect", "Connect Northfold Bank?", "Balances")
 		b.Click("form button")
 		b.SignIn(customer, e.password)
 		if heading := b.Text("h1"); heading != "Share account information with Orchid Budget?" {
 			t.Fatalf("the bank asks %q", heading)
 		}
 		e.choose(b, 0, 1)
-		e.page(b, "consent", "DE55 9999 9999 0000 1200 92", "Northfold Bank")
+		e.page(b, "consent", "Rainy day", "DE55 9999 9999 0000 1200 92", "Northfold Bank")
 		b.Click("#allow")
 		e.page(b, "accounts", "€3,095.05", "2 accounts at Northfold Bank", "Everyday account", "€2,480.15", "Household", "Fernhill Cycles")
 		if text := b.Text("main"); strings.Contains(text, "Rainy day") || strings.Contains(text, "9,300.00") {

@@ -30,13 +30,19 @@ func newGroup(ctx context.Context, p place) *group {
 	return &group{outer: ctx, ctx: inner, cancel: cancel, place: p}
 }
 
-// startAll starts the three programs, each when the one before it answers.
+// startAll starts the programs, each when the one before it answers. What the server asks about accounts answers nobody without its
+// certificate: nobody waits for it.
 func (g *group) startAll() error {
 	p := g.place
 	certificate, key := p.certificate()
 	tlsFlags := []string{"-ca", p.file("tls/ca.crt"), "-certificate", certificate, "-certificate-key", key, "-issuer", p.issuerURL()}
 	key4 := func(client string) []string {
 		return []string{"-client-id", client, "-key", p.file("clients/" + client + ".pem")}
+	}
+	source := []string{"-listen", fmt.Sprintf("127.0.0.1:%d", p.source), "-certificate", certificate, "-key", key,
+		"-client-ca", p.file(asker + ".crt"), "-client", "countersign", "-users", p.file("source/users.json")}
+	if err := g.start("claims-source", source); err != nil {
+		return err
 	}
 	for _, each := range []struct {
 		name, answers string

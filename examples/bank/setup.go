@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	_ "embed"
 	"encoding/base64"
 	"encoding/json"
@@ -14,9 +15,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/big"
 	"os"
 	"os/exec"
 	"strings"
+	"time"
 )
 
 // customer is who the example's bank knows, and subject is the number that it has there: the sub of each token.
@@ -30,6 +33,10 @@ const (
 	orchidClient = "orchid-budget"
 	apiClient    = "northfold-api"
 )
+
+// asker is the file, without its ending, of the key and the certificate that the server shows when it asks which accounts a customer
+// has; its name there is countersign.
+const asker = "source/countersign"
 
 //go:embed northfold.svg
 var logo []byte
@@ -45,18 +52,18 @@ func setUp(ctx context.Context, p place) (password string, err error) {
 	if _, err := p.countersign(ctx, nil, arguments...); err != nil {
 		return "", err
 	}
-	for _, folder := range []string{"logs", "brand", "clients"} {
+	for _, folder := range []string{"logs", "brand", "clients", "source"} {
 		if err := os.MkdirAll(p.file(folder), 0o700); err != nil {
 			return "", err
 		}
 	}
-	if err := errors.Join(os.WriteFile(p.file("brand/northfold.svg"), logo, 0o644), p.configure()); err != nil {
-		return "", err
-	}
-	for _, client := range []string{orchidClient, apiClient} {
-		if err := makeKey(p.file("clients/" + client + ".pem")); err != nil {
+	for _, key := range []string{"clients/" + orchidClient, "clients/" + apiClient, asker} {
+		if err := makeKey(p.file(key + ".pem")); err != nil {
 			return "", err
 		}
+	}
+	if err := errors.Join(os.WriteFile(p.file("brand/northfold.svg"), logo, 0o644), p.offerAccounts(), p.configure()); err != nil {
+		return "", err
 	}
 	if err := p.addCustomer(ctx); err != nil {
 		return "", err
@@ -108,27 +115,80 @@ func (p place) clients() (map[string]map[string]any, error) {
 	}, nil
 }
 
-// configure writes bank.toml: what init made, with the bank's name and its API. The base file stays, for the next start.
+// offered are the customer's accounts, as examples/claims-source reads them: what the customer chooses from at the bank. The API has what
+// is in them, by the same numbers.
+const offered = `{"` + subject + `": {"accounts": [
+	{"type": "account_information", "value": {"iban": "DE24999999990000124821"}, "name": "Everyday account"},
+	{"type": "account_information", "value": {"iban": "DE51999999990000127730"}, "name": "Household"},
+	{"type": "account_information", "value": {"iban": "DE55999999990000120092"}, "name": "Rainy day"}]}}
+`
+
+// offerAccounts writes what the server and examples/claims-source need to offer accounts: the accounts, the certificate that the one shows
+// the other, and the schema that init made, in which a request may leave the accounts to the customer.
+func (p place) offerAccounts() error {
+	schema, err := os.ReadFile(p.file("authorization-details/account_information.json"))
+	if err != nil {
+		return err
+	}
+	offering, err := replaced(string(schema), `"choose": "some",`, `"choose": "some", "offer": true,`)
+	if err != nil {
+		return err
+	}
+	certificate, err := selfSigned(p.file(asker+".pem"), "countersign")
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		os.WriteFile(p.file("source/users.json"), []byte(offered), 0o600),
+		os.WriteFile(p.file("source/account_information.json"), []byte(offering), 0o600),
+		os.WriteFile(p.file(asker+".crt"), certificate, 0o600),
+	)
+}
+
+// configure writes bank.toml: what init made, with the bank's name, its API and its accounts. The base file stays, for the next start.
 func (p place) configure() error {
 	base, err := os.ReadFile(p.file("countersign.toml"))
 	if err != nil {
 		return err
 	}
-	text, err := under(string(base), "[brand]", `name = "Northfold Bank"`, `accent = "#12594a"`, `logo_file = "brand/northfold.svg"`, `favicon_file = "brand/northfold.svg"`)
-	if err != nil {
-		return err
+	text := string(base)
+	for _, each := range []struct{ old, by string }{
+		{"\n[brand]\n", `
+[brand]
+name = "Northfold Bank"
+accent = "#12594a"
+logo_file = "brand/northfold.svg"
+favicon_file = "brand/northfold.svg"
+`},
+		{"\n[claims_source]\n", fmt.Sprintf(`
+[claims_source]
+address = %q
+certificate_file = %q
+key_file = %q
+ca_file = "tls/ca.crt"
+`, p.sourceURL(), asker+".crt", asker+".pem")},
+		{`
+schema_file = "authorization-details/account_information.json"
+accounts = "request"
+`, `
+schema_file = "source/account_information.json"
+accounts = "claims-source"
+`},
+	} {
+		if text, err = replaced(text, each.old, each.by); err != nil {
+			return err
+		}
 	}
 	text += fmt.Sprintf("\n[[resource_servers]]\nidentifier = %q\nname = \"Northfold Bank's accounts\"\n", p.apiURL())
 	return os.WriteFile(p.config(), []byte(text), 0o600)
 }
 
-// under puts keys below the header of a table, where init has only comments.
-func under(text, header string, keys ...string) (string, error) {
-	before, after, found := strings.Cut(text, "\n"+header+"\n")
-	if !found {
-		return "", fmt.Errorf("countersign.toml has no %s", header)
+// replaced replaces what has to be in a text once.
+func replaced(text, old, by string) (string, error) {
+	if count := strings.Count(text, old); count != 1 {
+		return "", fmt.Errorf("what init made has %q %d times, not once", old, count)
 	}
-	return before + "\n" + header + "\n" + strings.Join(keys, "\n") + "\n" + after, nil
+	return strings.Replace(text, old, by, 1), nil
 }
 
 // addCustomer adds the customer, unless there is one.
@@ -170,6 +230,35 @@ func makeKey(file string) error {
 
 // publicKey is the public half of a key, as a JWK (RFC 7518 §6.2).
 func publicKey(file, kid string) (map[string]string, error) {
+	key, err := readKey(file)
+	if err != nil {
+		return nil, err
+	}
+	point, err := key.PublicKey.Bytes() // 4, x, y
+	if err != nil {
+		return nil, err
+	}
+	encode := base64.RawURLEncoding.EncodeToString
+	return map[string]string{"kty": "EC", "crv": "P-256", "kid": kid, "alg": "ES256", "use": "sig", "x": encode(point[1:33]), "y": encode(point[33:])}, nil
+}
+
+// selfSigned is a client certificate of a key, PEM, that only who is told trusts.
+func selfSigned(file, name string) ([]byte, error) {
+	key, err := readKey(file)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(now.UnixNano()), Subject: pkix.Name{CommonName: name}, NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(1, 0, 0),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), err
+}
+
+// readKey reads what makeKey made.
+func readKey(file string) (*ecdsa.PrivateKey, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
@@ -186,10 +275,5 @@ func publicKey(file, kid string) (map[string]string, error) {
 	if !ok {
 		return nil, fmt.Errorf("%s holds no key on P-256", file)
 	}
-	point, err := key.PublicKey.Bytes() // 4, x, y
-	if err != nil {
-		return nil, err
-	}
-	encode := base64.RawURLEncoding.EncodeToString
-	return map[string]string{"kty": "EC", "crv": "P-256", "kid": kid, "alg": "ES256", "use": "sig", "x": encode(point[1:33]), "y": encode(point[33:])}, nil
+	return key, nil
 }

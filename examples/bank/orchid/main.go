@@ -62,8 +62,7 @@ func run(ctx context.Context, s settings) error {
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(authority)
-	o := &orchid{bank: bankAPI{s.api}, issuer: s.issuer, bills: sampleBills(), orders: &orders{all: map[string]*order{}}, log: log, now: time.Now, background: ctx,
-		suggested: []string{"DE24999999990000124821", "DE51999999990000127730", "DE55999999990000120092"}}
+	o := &orchid{bank: bankAPI{s.api}, issuer: s.issuer, bills: sampleBills(), orders: &orders{all: map[string]*order{}}, log: log, now: time.Now, background: ctx}
 	if o.pages, err = parsePages(); err != nil {
 		return err
 	}

@@ -37,9 +37,12 @@ func visitorOf(r *http.Request) (visitor, bool) {
 	return visitor{s, s.Subject(), s.HTTPClient(r.Context())}, true
 }
 
-// connectTo sends the browser to the bank, to sign in and to choose accounts. The details go there directly, and the browser carries a
-// reference to them (RFC 9126).
-func (o *orchid) connectTo(w http.ResponseWriter, r *http.Request, details any) {
+// connectTo sends the browser to the bank, to sign in and to choose accounts: which there are, the bank says. The details (RFC 9396) go
+// there directly, and the browser carries a reference to them (RFC 9126).
+func (o *orchid) connectTo(w http.ResponseWriter, r *http.Request) {
+	details := []any{map[string]any{
+		"type": "account_information", "actions": []string{"list_accounts", "read_balances", "read_transactions"}, "accounts": []any{},
+	}}
 	o.app.Login(w, r, rp.WithAuthorizationDetails(details), rp.WithReturnTo("/accounts"))
 }
 

@@ -21,8 +21,6 @@ type orchid struct {
 	bank   bankAPI
 	bills  []bill
 	orders *orders
-	// suggested are account numbers that the form of /connect has at the beginning.
-	suggested []string
 	// issuer is the bank's authorization server.
 	issuer string
 	log    *slog.Logger
@@ -36,7 +34,7 @@ func (o *orchid) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", o.home)
 	mux.HandleFunc("GET /connect", o.connect)
-	mux.HandleFunc("POST /connect", o.connected)
+	mux.HandleFunc("POST /connect", o.connectTo)
 	mux.HandleFunc("GET /accounts", o.member(o.accounts))
 	mux.HandleFunc("GET /accounts/{iban}", o.member(o.account))
 	mux.HandleFunc("GET /bills/{id}", o.member(o.bill))
@@ -75,71 +73,9 @@ func (o *orchid) home(w http.ResponseWriter, r *http.Request) {
 	o.render(w, r, http.StatusOK, "home", page{Title: "All your money on one page", Data: data})
 }
 
-// ibanField is one field of the form of /connect.
-type ibanField struct{ ID, Label, Value, Wrong string }
-
-type connectData struct {
-	Fields  []ibanField
-	Problem *struct{ Field, Text string }
-}
-
-func fieldsFor(ibans []string) []ibanField {
-	var fields []ibanField
-	for i, each := range ibans {
-		fields = append(fields, ibanField{ID: fmt.Sprint("iban-", i+1), Label: fmt.Sprint("Account number ", i+1), Value: groups(each)})
-	}
-	return fields
-}
-
+// connect says what the bank will be asked for.
 func (o *orchid) connect(w http.ResponseWriter, r *http.Request) {
-	data := connectData{Fields: fieldsFor(o.suggested)}
-	o.render(w, r, http.StatusOK, "connect", page{Title: "Which accounts at " + bankName + "?", Narrow: true, Data: data})
-}
-
-// maxForm bounds a form, in bytes; maxAccounts is what the bank's type of authorization details bounds, too.
-const (
-	maxForm     = 16 << 10
-	maxAccounts = 20
-)
-
-// connected takes the account numbers, and sends the browser to the bank to choose from them.
-func (o *orchid) connected(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	if err := r.ParseForm(); err != nil || len(r.PostForm["iban"]) > maxAccounts {
-		o.problem(w, r, http.StatusBadRequest, "That was too much", "The form holds more than it may.")
-		return
-	}
-	data := connectData{Fields: fieldsFor(r.PostForm["iban"])}
-	var ibans []string
-	for i, each := range r.PostForm["iban"] {
-		iban := tidyIBAN(each)
-		data.Fields[i].Value = each
-		switch {
-		case iban == "" || slices.Contains(ibans, iban):
-		case !validIBAN(iban):
-			data.Fields[i].Wrong = "This is no account number: a digit or a letter is wrong"
-			if data.Problem == nil {
-				data.Problem = &struct{ Field, Text string }{data.Fields[i].ID, data.Fields[i].Label + " is no account number"}
-			}
-		default:
-			ibans = append(ibans, iban)
-		}
-	}
-	if data.Problem == nil && len(ibans) == 0 && len(data.Fields) > 0 {
-		data.Fields[0].Wrong = "Enter at least one account number"
-		data.Problem = &struct{ Field, Text string }{data.Fields[0].ID, "There is no account number"}
-	}
-	if data.Problem != nil {
-		o.render(w, r, http.StatusOK, "connect", page{Title: "Problem: Which accounts at " + bankName + "?", Narrow: true, Data: data})
-		return
-	}
-	var accounts []map[string]string
-	for _, each := range ibans {
-		accounts = append(accounts, map[string]string{"iban": each})
-	}
-	o.connectTo(w, r, []any{map[string]any{
-		"type": "account_information", "actions": []string{"list_accounts", "read_balances", "read_transactions"}, "accounts": accounts,
-	}})
+	o.render(w, r, http.StatusOK, "connect", page{Title: "Connect " + bankName + "?", Narrow: true})
 }
 
 // shownAccount, shownEntry and shownBill are what the pages show.
