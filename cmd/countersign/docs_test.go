@@ -84,10 +84,10 @@ func TestFD137Docs(t *testing.T) {
 	}
 }
 
-// Covers: FD-137. TestFD137FirstCommand: the first command of docs/operation.md works as it is written, and what it writes is
+// Covers: FD-137. TestFD137FirstCommand: the first command of docs/operations.md works as it is written, and what it writes is
 // complete but for the files that it names.
 func TestFD137FirstCommand(t *testing.T) {
-	lines := commandLines(t, "../../docs/operation.md")
+	lines := commandLines(t, "../../docs/operations.md")
 	at := slices.IndexFunc(lines, func(line string) bool { return strings.HasPrefix(line, "init ") })
 	if at != 0 {
 		t.Fatalf("init is command %d", at)

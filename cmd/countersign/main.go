@@ -32,7 +32,7 @@ import (
 )
 
 // Exit codes, the same for all commands; 0 is success. From 64 on they are those of sysexits(3), so that what starts the
-// program again can tell what a new start mends. docs/operation.md has them.
+// program again can tell what a new start mends. docs/operations.md has them.
 const (
 	exitError       = 1  // it was tried and failed, or a check found a fault
 	exitUsage       = 2  // the command line or the configuration is wrong: nothing was tried

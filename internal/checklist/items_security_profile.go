@@ -8,7 +8,7 @@ func securityProfile() []Group {
 			{ID: "SP-02", Section: "§5.2.1-2", Requires: "TLS 1.2 or later; 1.0 and 1.1 are refused"},
 			{ID: "SP-03", Section: "§5.2.1-3", Requires: "TLS as BCP 195 (RFC 8996, RFC 9325) recommends it"},
 			{ID: "SP-04", Section: "§5.2.1-5", Requires: "outbound connections check the server's certificate by its alternative names (RFC 9525), never by its common name"},
-			{ID: "SP-05", Section: "§5.2.1-4", Requires: "DNSSEC and CAA records for the issuer's name", NoTest: "an operator's zone is not ours to test; docs/operation.md asks for it"},
+			{ID: "SP-05", Section: "§5.2.1-4", Requires: "DNSSEC and CAA records for the issuer's name", NoTest: "an operator's zone is not ours to test; docs/operations.md asks for it"},
 			{ID: "SP-06", Section: "§5.2.2-1", Requires: "endpoints without browsers: on TLS 1.2 only recommended cipher suites"},
 			{ID: "SP-07", Section: "§5.2.2-1", Requires: "on TLS 1.2 only ECDHE with AES-GCM; no DHE, no CBC"},
 			{ID: "SP-08", Section: "§5.2.3-1", Requires: "HSTS, fit for preloading, where browsers come"},

@@ -31,7 +31,7 @@ func transport() []Group {
 			{ID: "TL-02", Section: "§3.3, §3.5", Requires: "no compression, no renegotiation"},
 			{ID: "TL-03", Section: "§3.4.2", Requires: "no early data", NoTest: "Go's TLS server takes none; only QUIC has it there"},
 			{ID: "TL-04", Section: "§3.4", Requires: "nothing is resumed where client certificates count"},
-			{ID: "TL-05", Section: "§7.5", Requires: "short-lived server certificates or OCSP stapling", NoTest: "a matter of the certificate that the operator installs; docs/operation.md"},
+			{ID: "TL-05", Section: "§7.5", Requires: "short-lived server certificates or OCSP stapling", NoTest: "a matter of the certificate that the operator installs; docs/operations.md"},
 		}},
 	}
 }

@@ -38,7 +38,7 @@ type Config struct {
 	Signer     Signer          `toml:"signer" doc:"The PKCS#11 module and token that hold the signing keys."`
 	Tokens     Tokens          `toml:"tokens" doc:"How long things live, and what signs access tokens."`
 	Sessions   Sessions        `toml:"sessions" doc:"Signed-in browsers."`
-	Caches     caches.Caches   `toml:"caches" doc:"What a node remembers so that it need not read or fetch it again. More takes memory (docs/operation.md), less takes time. A cache that is full forgets; nothing fails."`
+	Caches     caches.Caches   `toml:"caches" doc:"What a node remembers so that it need not read or fetch it again. More takes memory (docs/operations.md), less takes time. A cache that is full forgets; nothing fails."`
 	Limits     Limits          `toml:"limits" doc:"Bounds on what a connection may cost."`
 	Telemetry  Telemetry       `toml:"telemetry" doc:"Logs and traces. Neither holds a secret."`
 	Metrics    observe.Metrics `toml:"metrics" doc:"Metrics, for Prometheus and OpenTelemetry. See docs/metrics.md."`

@@ -21,7 +21,7 @@ import (
 )
 
 // rollingHAProxy passes connections through on one port and requests on the other, to two nodes that are asked for their
-// readiness: the settings of docs/operation.md, faster.
+// readiness: the settings of docs/operations.md, faster.
 const rollingHAProxy = `
 global
     tune.ssl.cachesize 0
