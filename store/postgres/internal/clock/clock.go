@@ -59,10 +59,12 @@ func (c *Clock) Now() time.Time {
 func (c *Clock) read() (theirs, own time.Time, uncertain time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	own = c.Own()
 	if c.Database != nil {
-		return c.Database(), own, 0
+		// A test moves it between two readings: by how much is what is uncertain.
+		theirs, own = c.Database(), c.Own()
+		return theirs, own, c.Database().Sub(theirs).Abs()
 	}
+	own = c.Own()
 	if c.ours.IsZero() {
 		return own.Round(0), own, 0
 	}
