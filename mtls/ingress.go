@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"time"
 )
@@ -47,15 +48,16 @@ func (i IngressCertificate) Authenticate(r *http.Request) error {
 	if err != nil || !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageClientAuth) {
 		return errors.New("the sender's certificate is not from the authority of the ingress, or not for clients")
 	}
-	if slices.ContainsFunc(leaf.DNSNames, func(name string) bool { return slices.Contains(i.Names, name) }) {
-		return nil
+	if !HasName(leaf, i.Names) {
+		return errors.New("the sender's certificate has not the name of the ingress")
 	}
-	for _, name := range leaf.URIs {
-		if slices.Contains(i.Names, name.String()) {
-			return nil
-		}
-	}
-	return errors.New("the sender's certificate has not the name of the ingress")
+	return nil
+}
+
+// HasName reports whether a certificate has one of some DNS names or URIs (subjectAltName, RFC 5280 §4.2.1.6), letter by letter.
+func HasName(certificate *x509.Certificate, names []string) bool {
+	return slices.ContainsFunc(certificate.DNSNames, func(name string) bool { return slices.Contains(names, name) }) ||
+		slices.ContainsFunc(certificate.URIs, func(name *url.URL) bool { return slices.Contains(names, name.String()) })
 }
 
 // IngressSocket is an ingress on this machine that connects over a unix socket, which only it may open. The mode of the

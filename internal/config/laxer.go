@@ -7,7 +7,7 @@ import (
 	"reflect"
 	"strconv"
 
-	"countersign/internal/config/observe"
+	"countersign/internal/config/value"
 )
 
 // The tag lax says how a value can protect less than its default: "more" by being larger, "less" by being
@@ -44,7 +44,7 @@ func laxer(field reflect.StructField, value reflect.Value) (standard string, ok 
 // forwards the one to the other. It returns the two ports.
 func (config *Config) PortsDiffer() (issuer, listener string, differ bool) {
 	u, err := url.Parse(config.Issuer)
-	if err != nil || !observe.OnThisMachine(u.Hostname()) {
+	if err != nil || !value.OnThisMachine(u.Hostname()) {
 		return "", "", false
 	}
 	_, listener, err = net.SplitHostPort(config.Listen.Address)

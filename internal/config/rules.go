@@ -16,6 +16,7 @@ import (
 
 	"countersign/internal/config/filename"
 	"countersign/internal/config/observe"
+	"countersign/internal/config/value"
 )
 
 // rules checks what neither a tag nor the schema can say. A rule stays silent on a key that is already known
@@ -197,7 +198,7 @@ func (c *collector) listenMTLS(config *Config) {
 		return
 	}
 	c.ingress(l)
-	if socket, ok := strings.CutPrefix(l.Address, "unix:"); !ok {
+	if socket, ok := strings.CutPrefix(l.Address, value.SocketPrefix); !ok {
 		c.address("listen_mtls.address", l.Address)
 	} else if !filepath.IsAbs(socket) {
 		c.add("listen_mtls.address", quote(l.Address), `not the whole name of a socket, such as "unix:/run/countersign/mtls.sock"`)

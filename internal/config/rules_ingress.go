@@ -5,13 +5,15 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
+
+	"countersign/internal/config/value"
 )
 
 // ingress wants one way, and a whole one, in which an ingress proves itself before its headers are read.
 func (c *collector) ingress(l *ListenMTLS) {
 	const certificate, name, networks, secret = "listen_mtls.ingress_ca_file", "listen_mtls.ingress_name", "listen_mtls.ingress_networks", "listen_mtls.ingress_secret_file"
 	c.networks(networks, l.IngressNetworks)
-	socket := strings.HasPrefix(l.Address, "unix:")
+	socket := strings.HasPrefix(l.Address, value.SocketPrefix)
 	ways := 0
 	for _, given := range []bool{socket, l.IngressCAFile != "", l.IngressNetworks != "" || l.IngressSecret != ""} {
 		if given {

@@ -9,7 +9,7 @@ import (
 
 	"countersign/fapi/profile"
 	"countersign/fapi/rar/ready"
-	"countersign/internal/config/observe"
+	"countersign/internal/config/value"
 	"countersign/internal/suggest"
 )
 
@@ -37,7 +37,7 @@ func (c *collector) strictTransport(config *Config) {
 	if err != nil || c.bad("issuer") || c.bad(key) || config.Listen.StrictTransport == "host" {
 		return
 	}
-	if observe.OnThisMachine(u.Hostname()) || strings.HasSuffix(u.Hostname(), ".localhost") {
+	if value.OnThisMachine(u.Hostname()) || strings.HasSuffix(u.Hostname(), ".localhost") {
 		c.add(key, quote(config.Listen.StrictTransport), `not for an issuer on this machine: other servers on it may have no https; leave it out or write "host"`)
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"countersign/internal/config/observe"
 	"countersign/internal/config/position"
+	"countersign/internal/config/value"
 )
 
 // keyRules are the rules about what holds the signing keys.
@@ -64,7 +64,7 @@ func (c keyRules) developmentKeys(config *Config) {
 	if err != nil {
 		return // reported as a problem of issuer
 	}
-	if !c.bad("issuer") && !observe.OnThisMachine(u.Hostname()) && !strings.HasSuffix(u.Hostname(), ".localhost") {
+	if !c.bad("issuer") && !value.OnThisMachine(u.Hostname()) && !strings.HasSuffix(u.Hostname(), ".localhost") {
 		c.add(key, quote(string(s.DevelopmentKeyFile)),
 			"development keys are only for an issuer on this machine (localhost, *.localhost, 127.0.0.1, [::1]), and the issuer is %s; set signer.module and signer.token of an HSM instead", quote(config.Issuer))
 		return

@@ -14,7 +14,8 @@ import (
 	"time"
 
 	"countersign/internal/config"
-	"countersign/internal/serve"
+	"countersign/internal/config/value"
+	"countersign/internal/listening"
 )
 
 // askTimeout is how long a listener has to answer.
@@ -27,7 +28,7 @@ func (d *Doctor) ports(ctx context.Context) (f Findings) {
 		addresses = append(addresses, d.Config.ListenMTLS.Address)
 	}
 	for _, address := range addresses {
-		if socket, ok := strings.CutPrefix(address, serve.SocketPrefix); ok {
+		if socket, ok := strings.CutPrefix(address, value.SocketPrefix); ok {
 			f.socket(ctx, socket)
 			continue
 		}
@@ -38,7 +39,7 @@ func (d *Doctor) ports(ctx context.Context) (f Findings) {
 		case d.ours(ctx, address):
 			f.ok("port", "%s is this server's, and it answers", address)
 		default:
-			f.fail("port", "%v", serve.ListenError("port", address, err))
+			f.fail("port", "%v", listening.Error("port", address, err))
 		}
 	}
 	return f

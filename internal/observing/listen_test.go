@@ -192,7 +192,7 @@ func TestSocket(t *testing.T) {
 	if err := left.Close(); err != nil {
 		t.Fatal(err)
 	}
-	settings := observe.Metrics{Listen: observe.SocketPrefix + name}
+	settings := observe.Metrics{Listen: "unix:" + name}
 	if err := observed(t, settings); err != nil {
 		t.Fatal(err)
 	}

@@ -2,55 +2,25 @@ package serve
 
 import (
 	"context"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"strings"
 	"time"
 
 	"countersign/internal/address"
 	"countersign/internal/audit"
 	"countersign/internal/config"
+	"countersign/internal/config/certificates"
+	"countersign/internal/config/value"
 	"countersign/internal/limit"
 	"countersign/internal/oauth"
 	"countersign/mtls"
 	"countersign/store"
 )
-
-// SocketPrefix is how the address of a listener begins that is a unix socket.
-const SocketPrefix = "unix:"
-
-// openPort opens a TCP port, or a unix socket that its owner and group may use.
-func openPort(ctx context.Context, address string) (opened net.Listener, plain bool, err error) {
-	name, plain := strings.CutPrefix(address, SocketPrefix)
-	if !plain {
-		opened, err = new(net.ListenConfig).Listen(ctx, "tcp", address)
-		return opened, false, err
-	}
-	// A server that was killed leaves its socket behind. One that answers is another server's.
-	if info, err := os.Lstat(name); err == nil && info.Mode().Type() == fs.ModeSocket {
-		if other, err := new(net.Dialer).DialContext(ctx, "unix", name); err == nil {
-			return nil, true, errors.Join(errors.New("another program uses this socket"), other.Close())
-		}
-		if err := os.Remove(name); err != nil {
-			return nil, true, err
-		}
-	}
-	if opened, err = new(net.ListenConfig).Listen(ctx, "unix", name); err != nil {
-		return nil, true, err
-	}
-	if err := os.Chmod(name, 0o660); err != nil {
-		return nil, true, errors.Join(err, opened.Close())
-	}
-	return opened, true, nil
-}
 
 // browserGate makes the gate in front of the listener for browsers, which takes no certificates.
 func browserGate(c config.Listen) (mtls.Gate, error) {
@@ -90,17 +60,13 @@ func certificateGate(c config.ListenMTLS, now func() time.Time) (mtls.Gate, erro
 
 // newIngress recognises the ingress, in the one way that is configured.
 func newIngress(c config.ListenMTLS, now func() time.Time) (mtls.Ingress, error) {
-	if strings.HasPrefix(c.Address, SocketPrefix) {
+	if strings.HasPrefix(c.Address, value.SocketPrefix) {
 		return mtls.IngressSocket{}, nil
 	}
 	if c.IngressCAFile != "" {
-		encoded, err := os.ReadFile(c.IngressCAFile.Path())
+		roots, err := certificates.Authorities("listen_mtls.ingress_ca_file", c.IngressCAFile)
 		if err != nil {
-			return nil, fmt.Errorf("listen_mtls.ingress_ca_file: %w", err)
-		}
-		roots := x509.NewCertPool()
-		if !roots.AppendCertsFromPEM(encoded) {
-			return nil, fmt.Errorf("listen_mtls.ingress_ca_file: %s holds no certificate in PEM form", c.IngressCAFile)
+			return nil, err
 		}
 		return mtls.IngressCertificate{Roots: roots, Names: strings.Fields(c.IngressName), Now: now}, nil
 	}

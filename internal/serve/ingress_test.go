@@ -1,7 +1,6 @@
 package serve
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -9,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -17,53 +15,6 @@ import (
 	"countersign/mtls"
 	"countersign/store/sqlite"
 )
-
-// TestOpenPort: a socket that a killed server left is replaced, and one that answers is not.
-func TestOpenPort(t *testing.T) {
-	folder, err := os.MkdirTemp("", "socket") // t.TempDir may be longer than a socket's name can be
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(folder) })
-	name := filepath.Join(folder, "s")
-	first, plain, err := openPort(t.Context(), SocketPrefix+name)
-	if err != nil || !plain {
-		t.Fatalf("plain is %v, %v", plain, err)
-	}
-	if info, err := os.Stat(name); err != nil || info.Mode().Perm() != 0o660 {
-		t.Errorf("%v, %v", info.Mode(), err)
-	}
-	if _, _, err := openPort(t.Context(), SocketPrefix+name); err == nil || !strings.Contains(err.Error(), "another program uses this socket") {
-		t.Errorf("a socket that answers: %v", err)
-	}
-	first.(interface{ SetUnlinkOnClose(bool) }).SetUnlinkOnClose(false) // as a kill leaves it
-	if err := first.Close(); err != nil {
-		t.Fatal(err)
-	}
-	second, _, err := openPort(t.Context(), SocketPrefix+name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := second.Close(); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestListenError(t *testing.T) {
-	for _, test := range []struct {
-		err  error
-		want string
-	}{
-		{syscall.EADDRINUSE, "listen.address: another program uses 127.0.0.1:80; end it, or choose another port in the configuration"},
-		{syscall.EACCES, "listen.address: this user may not open 127.0.0.1:80; ports below 1024 need CAP_NET_BIND_SERVICE"},
-		{syscall.EADDRNOTAVAIL, "listen.address: this machine does not have the address 127.0.0.1:80"},
-		{errors.New("something"), "listen.address: something"},
-	} {
-		if got := ListenError("listen.address", "127.0.0.1:80", test.err).Error(); got != test.want {
-			t.Errorf("%q, want %q", got, test.want)
-		}
-	}
-}
 
 // TestNewGate chooses what stands in front of the listener, and refuses what recognises no ingress.
 func TestNewGate(t *testing.T) {

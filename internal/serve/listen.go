@@ -10,11 +10,11 @@ import (
 	"net/http"
 	"os"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"countersign/fapi"
 	"countersign/internal/config"
+	"countersign/internal/listening"
 	"countersign/mtls"
 )
 
@@ -50,9 +50,9 @@ func listen(ctx context.Context, c *config.Config, s *fapi.Server, alarms *alarm
 	bound, closing := newConnections(most, now, log), &atomic.Bool{}
 	all := &listeners{shutdown: c.Limits.ShutdownTimeout.Std(), drain: s.Drain, drainFor: c.Limits.DrainTime.Std(), closing: closing}
 	add := func(key, address string, handler http.Handler, gate *gates, source string) error {
-		opened, plain, err := openPort(ctx, address)
+		opened, plain, err := listening.Open(ctx, address)
 		if err != nil {
-			return ListenError(key, address, err)
+			return listening.Error(key, address, err)
 		}
 		server := &http.Server{
 			Handler:           closeWhen(closing, guardCertificates(handler, gate, alarms)),
@@ -93,19 +93,6 @@ func listen(ctx context.Context, c *config.Config, s *fapi.Server, alarms *alarm
 		}
 	}
 	return all, nil
-}
-
-// ListenError says in the operator's words why an address of a listener cannot be opened. key is that of the configuration.
-func ListenError(key, address string, err error) error {
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("%s: another program uses %s; end it, or choose another port in the configuration", key, address)
-	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("%s: this user may not open %s; ports below 1024 need CAP_NET_BIND_SERVICE", key, address)
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("%s: this machine does not have the address %s", key, address)
-	}
-	return fmt.Errorf("%s: %w", key, err)
 }
 
 // serve answers until ctx ends or a listener fails, then lets requests in flight end. A second signal ends the

@@ -5,13 +5,13 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/netip"
-	"os"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"countersign/fapi/client"
 	"countersign/internal/config"
+	"countersign/internal/config/certificates"
 	"countersign/internal/outbound"
 )
 
@@ -65,17 +65,9 @@ func shownCertificate(chainKey string, chainFile config.File, keyKey string, key
 	if chainFile == "" {
 		return nil, nil
 	}
-	chain, err := os.ReadFile(chainFile.Path())
+	certificate, err := certificates.Pair(chainKey, chainFile, keyKey, keyFile)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", chainKey, err)
-	}
-	key, err := keyFile.Read()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", keyKey, err)
-	}
-	certificate, err := tls.X509KeyPair(chain, key)
-	if err != nil {
-		return nil, fmt.Errorf("%s and %s: %w", chainKey, keyKey, err)
+		return nil, err
 	}
 	return &certificate, nil
 }
@@ -85,13 +77,5 @@ func authorities(key string, file config.File) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil
 	}
-	encoded, err := os.ReadFile(file.Path())
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", key, err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(encoded) {
-		return nil, fmt.Errorf("%s: %s holds no certificate in PEM form", key, file)
-	}
-	return roots, nil
+	return certificates.Authorities(key, file)
 }

@@ -16,6 +16,7 @@ import (
 
 	"countersign/fapi"
 	"countersign/internal/config"
+	"countersign/internal/config/certificates"
 	"countersign/internal/database"
 	"countersign/internal/hsm"
 	"countersign/internal/observing"
@@ -263,19 +264,7 @@ func auditChain(c *config.Config) (string, error) {
 
 // Certificate reads the TLS certificate of the listeners and its key.
 func Certificate(c config.Listen) (tls.Certificate, error) {
-	chain, err := os.ReadFile(c.CertificateFile.Path())
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("listen.certificate_file: %w", err)
-	}
-	key, err := c.KeyFile.Read()
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("listen.key_file: %w", err)
-	}
-	certificate, err := tls.X509KeyPair(chain, key)
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("listen.certificate_file and listen.key_file: %w", err)
-	}
-	return certificate, nil
+	return certificates.Pair("listen.certificate_file", c.CertificateFile, "listen.key_file", c.KeyFile)
 }
 
 // warn logs an error that does not keep the server from ending.

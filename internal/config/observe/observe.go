@@ -1,10 +1,13 @@
-// Package observe is the part of the configuration about metrics.
+// Package observe has the tables of the configuration that say what operators see of the server: logs, traces, metrics, and why
+// requests were refused.
 package observe
 
 import (
+	"fmt"
 	"net"
 	"net/url"
 	"strings"
+	"time"
 
 	"countersign/internal/config/value"
 )
@@ -24,7 +27,7 @@ func (t Telemetry) Problem() string {
 	switch {
 	case err != nil || u.Host == "" || u.Opaque != "" || u.RawQuery != "" || u.User != nil || strings.Contains(t.OTLPEndpoint, "#"):
 		return NoAddress
-	case u.Scheme == "https", u.Scheme == "http" && OnThisMachine(u.Hostname()):
+	case u.Scheme == "https", u.Scheme == "http" && value.OnThisMachine(u.Hostname()):
 		return ""
 	}
 	return "not https; http is possible only to a collector on this machine (localhost, 127.0.0.1, [::1])"
@@ -32,12 +35,6 @@ func (t Telemetry) Problem() string {
 
 // NoAddress is the problem of an address that may hold a password: it is not repeated.
 const NoAddress = `not an address of a collector; write it without user information, query and fragment, such as "https://collector.example:4318"`
-
-// OnThisMachine reports whether a host is loopback.
-func OnThisMachine(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
 
 // Metrics is the table [metrics].
 type Metrics struct {
@@ -63,20 +60,17 @@ type Problem struct {
 	Key, Value, Text string
 }
 
-// SocketPrefix is how the address of a listener begins that is a unix socket.
-const SocketPrefix = "unix:"
-
 // Plain reports whether nothing has to be encrypted at an address: it is a socket, or on loopback.
 func Plain(address string) bool {
-	if strings.HasPrefix(address, SocketPrefix) {
+	if strings.HasPrefix(address, value.SocketPrefix) {
 		return true
 	}
 	host, _, err := net.SplitHostPort(address)
-	return err == nil && OnThisMachine(host)
+	return err == nil && value.OnThisMachine(host)
 }
 
 // leastPush is the shortest time between two pushes.
-const leastPush = "5s"
+const leastPush = value.Duration(5 * time.Second)
 
 // Problems lists what is wrong; collector says whether there is one that metrics can be sent to.
 func (m Metrics) Problems(collector bool) (problems []Problem) {
@@ -84,15 +78,15 @@ func (m Metrics) Problems(collector bool) (problems []Problem) {
 	if m.PushEvery > 0 && !collector {
 		add("push_every", m.PushEvery.String(), "needs telemetry.otlp_endpoint, to which metrics are sent")
 	}
-	if least, err := value.ParseDuration(leastPush); err == nil && m.PushEvery > 0 && m.PushEvery < least {
-		add("push_every", m.PushEvery.String(), "shorter than "+leastPush+"; use "+leastPush+" or more, or 0s")
+	if m.PushEvery > 0 && m.PushEvery < leastPush {
+		add("push_every", m.PushEvery.String(), fmt.Sprintf("shorter than %s; use %[1]s or more, or 0s", leastPush))
 	}
 	files := []struct{ key, value string }{
 		{"certificate_file", string(m.CertificateFile)}, {"key_file", string(m.KeyFile)}, {"client_ca_file", string(m.ClientCAFile)},
 	}
 	_, port, err := net.SplitHostPort(m.Listen)
 	switch {
-	case m.Listen != "" && !strings.HasPrefix(m.Listen, SocketPrefix) && (err != nil || port == ""):
+	case m.Listen != "" && !strings.HasPrefix(m.Listen, value.SocketPrefix) && (err != nil || port == ""):
 		add("listen", m.Listen, `not a host and a port, such as "127.0.0.1:9464"`)
 	case m.Listen == "" || Plain(m.Listen):
 		for _, file := range append(files, struct{ key, value string }{"client_name", m.ClientName}) {

@@ -1,5 +1,5 @@
 // Package value has the types of values in the configuration file that are more than texts and numbers: lengths of time, and
-// names of files and of secrets.
+// names of files and of secrets; and what is read from addresses there.
 package value
 
 import (
