@@ -28,6 +28,9 @@ type Filter struct {
 	Subject, ClientID string
 	// Since and Until bound the time of the decision: from Since on, and before Until.
 	Since, Until time.Time
+	// Below, with Until, adds grants that were decided at Until and whose identifier is less: so the next part of a list follows the
+	// last grant of one. It is not for consents.
+	Below string
 	// Limit is how many are listed at most; it must be set.
 	Limit int
 }

@@ -479,9 +479,9 @@ type Clients interface {
 	Client(ctx context.Context, id string) (Client, error)
 	// Clients lists all in the order of their identifiers.
 	Clients(ctx context.Context) ([]Client, error)
-	// PutClient inserts a client whose Version is 1, or replaces the one whose stored version is one less;
+	// PutClient inserts a client whose Version is 1, or replaces the one whose stored version is one less, with the evidence;
 	// ErrConflict otherwise.
-	PutClient(ctx context.Context, client Client) error
+	PutClient(ctx context.Context, client Client, evidence ...Evidence) error
 	// RegisterClient inserts a client for a registrar, in one transaction with what allows it: it takes one from
 	// the initial token's Remaining (ErrNotFound, ErrExpired, ErrConsumed when none is left), or holds the
 	// organisation to its quota (ErrConsumed). It consumes the registrar's one-time values, or returns ErrReplayed.
@@ -489,17 +489,17 @@ type Clients interface {
 	RegisterClient(ctx context.Context, client Client, by Registrar) error
 	// DeleteClient removes a client with its backchannel requests, ends all its grants with their codes and tokens, and
 	// deletes the consents given to it, in one transaction; ErrNotFound. The server never assigns the identifier again. by is
-	// stored with the grants that end, as in RevokeGrant.
-	DeleteClient(ctx context.Context, id, by string) error
+	// stored with the grants that end, as in RevokeGrant, and the evidence in the same transaction.
+	DeleteClient(ctx context.Context, id, by string, evidence ...Evidence) error
 
-	// PutInitialToken inserts a token, or replaces the one of the same organisation.
-	PutInitialToken(ctx context.Context, token InitialToken) error
+	// PutInitialToken inserts a token, or replaces the one of the same organisation, with the evidence.
+	PutInitialToken(ctx context.Context, token InitialToken, evidence ...Evidence) error
 	// InitialToken reads one by its digest; ErrNotFound, and ErrExpired and ErrConsumed with the token.
 	InitialToken(ctx context.Context, id Digest) (InitialToken, error)
 	// InitialTokens lists all in the order of their organisations.
 	InitialTokens(ctx context.Context) ([]InitialToken, error)
-	// DeleteInitialToken removes an organisation's token; ErrNotFound.
-	DeleteInitialToken(ctx context.Context, organisation string) error
+	// DeleteInitialToken removes an organisation's token, with the evidence; ErrNotFound.
+	DeleteInitialToken(ctx context.Context, organisation string, evidence ...Evidence) error
 }
 
 // Audit are the verbs of the audit log: evidence is recorded, is pending, and is appended to the chain of a node.
@@ -541,9 +541,12 @@ type Users interface {
 	UserByName(ctx context.Context, username string) (User, error)
 	// Users lists all in the order of their names.
 	Users(ctx context.Context) ([]User, error)
-	// PutUser inserts or replaces by subject; ErrConflict when the name belongs to another subject, or when the user was
+	// PutUser inserts or replaces by subject, with the evidence; ErrConflict when the name belongs to another subject, or when the user was
 	// erased. ErasedAt and BrowsersFrom are not stored by it.
-	PutUser(ctx context.Context, user User) error
+	PutUser(ctx context.Context, user User, evidence ...Evidence) error
+	// ReplaceUser is PutUser for a user who exists and whose UpdatedAt is still before: of all callers that read the same one wins.
+	// ErrRevoked otherwise, ErrConflict as in PutUser.
+	ReplaceUser(ctx context.Context, user User, before time.Time, evidence ...Evidence) error
 }
 
 // Keys are the verbs of the signing keys' states, the same on all nodes.
@@ -552,14 +555,14 @@ type Keys interface {
 	Keys(ctx context.Context) ([]Key, error)
 	// DestroyedKeys lists the others, of which the public half is still known, oldest first.
 	DestroyedKeys(ctx context.Context) ([]Key, error)
-	// AddKey inserts a key; ErrConflict when its ID exists.
-	AddKey(ctx context.Context, key Key) error
+	// AddKey inserts a key, with the evidence; ErrConflict when its ID exists.
+	AddKey(ctx context.Context, key Key, evidence ...Evidence) error
 	// MoveKey changes a key's state if it is still from, and stores at as its ActivatedAt (to "active") or
-	// RetiredAt (to "retiring" or "destroyed"); ErrConflict otherwise, ErrNotFound for an unknown key.
-	MoveKey(ctx context.Context, id, from, to string, at time.Time) error
-	// SetKeyURIs replaces a key's addresses if they are still from; ErrConflict otherwise, ErrNotFound for an unknown
+	// RetiredAt (to "retiring" or "destroyed"), with the evidence; ErrConflict otherwise, ErrNotFound for an unknown key.
+	MoveKey(ctx context.Context, id, from, to string, at time.Time, evidence ...Evidence) error
+	// SetKeyURIs replaces a key's addresses if they are still from, with the evidence; ErrConflict otherwise, ErrNotFound for an unknown
 	// or destroyed key.
-	SetKeyURIs(ctx context.Context, id string, from, to []string) error
+	SetKeyURIs(ctx context.Context, id string, from, to []string, evidence ...Evidence) error
 }
 
 // KeyOrdered is a store that keeps records in the order of their keys, so that to store those together that are made together
@@ -591,6 +594,7 @@ type Store interface {
 	DataSubjects
 	Logouts
 	Consents
+	Approvals
 	Figures
 	Refusals
 	// Ping reports whether the database takes writes: those of the last second show it, or else one of its own does. The

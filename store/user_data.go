@@ -37,6 +37,6 @@ type DataSubjects interface {
 	EraseUser(ctx context.Context, subject string, evidence ...Evidence) error
 	// EndSessions removes the sessions of a subject and the enrolment codes that wait for a device, and enqueues the notices
 	// of the sessions' end. None is no error. Sessions that are stored later and are of an earlier epoch (see [Session].Epoch)
-	// have ended too.
-	EndSessions(ctx context.Context, subject string) error
+	// have ended too. The evidence is stored in the same transaction.
+	EndSessions(ctx context.Context, subject string, evidence ...Evidence) error
 }

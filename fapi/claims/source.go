@@ -71,7 +71,7 @@ type Users struct {
 	// Directory is the built-in directory.
 	Directory interface {
 		User(ctx context.Context, subject string) (store.User, error)
-		EndSessions(ctx context.Context, subject string) error
+		EndSessions(ctx context.Context, subject string, evidence ...store.Evidence) error
 	}
 	// Source has the claims, if it is not nil; whether a user is disabled or erased is then asked of both.
 	Source   *Source

@@ -222,7 +222,7 @@ type rival struct {
 }
 
 // PutClient implements store.Clients.
-func (r *rival) PutClient(ctx context.Context, client store.Client) error {
+func (r *rival) PutClient(ctx context.Context, client store.Client, evidence ...store.Evidence) error {
 	var err error
 	if client.Version > 1 {
 		r.once.Do(func() {
@@ -236,7 +236,7 @@ func (r *rival) PutClient(ctx context.Context, client store.Client) error {
 	if err != nil {
 		return err
 	}
-	return r.Store.PutClient(ctx, client)
+	return r.Store.PutClient(ctx, client, evidence...)
 }
 
 // TestDR05Conflict: of two replacements at once one is told that it came too late.

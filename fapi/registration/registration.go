@@ -48,9 +48,9 @@ type Settings struct {
 // Store has the methods of [store.Clients] and [store.OneTimes] that registration uses.
 type Store interface {
 	Client(ctx context.Context, id string) (store.Client, error)
-	PutClient(ctx context.Context, client store.Client) error
+	PutClient(ctx context.Context, client store.Client, evidence ...store.Evidence) error
 	RegisterClient(ctx context.Context, client store.Client, by store.Registrar) error
-	DeleteClient(ctx context.Context, id, by string) error
+	DeleteClient(ctx context.Context, id, by string, evidence ...store.Evidence) error
 	ConsumeOneTime(ctx context.Context, oneTimes ...store.OneTime) error
 	InitialToken(ctx context.Context, id store.Digest) (store.InitialToken, error)
 }

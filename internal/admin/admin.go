@@ -4,9 +4,9 @@
 package admin
 
 import (
-	"fmt"
 	"time"
 
+	"countersign/internal/admin/fault"
 	"countersign/store"
 )
 
@@ -16,32 +16,13 @@ type Admin struct {
 	Now   func() time.Time
 }
 
-// InputError is a problem in a file that the operator gave, of one or several lines.
-type InputError struct{ Err error }
-
-// Error implements error.
-func (e *InputError) Error() string { return e.Err.Error() }
-
-// Unwrap returns the problem.
-func (e *InputError) Unwrap() error { return e.Err }
-
-// UsageError is a flag or an argument that is wrong: nothing was tried.
-type UsageError struct{ Err error }
-
-// Error implements error.
-func (e *UsageError) Error() string { return e.Err.Error() }
-
-// Unwrap returns the problem.
-func (e *UsageError) Unwrap() error { return e.Err }
+// The kinds of errors; see package fault.
+type (
+	InputError   = fault.InputError
+	UsageError   = fault.UsageError
+	RefusedError = fault.RefusedError
+	ChangedError = fault.ChangedError
+)
 
 // Usagef makes a [UsageError].
-func Usagef(format string, arguments ...any) error {
-	return &UsageError{fmt.Errorf(format, arguments...)}
-}
-
-func inInput(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &InputError{err}
-}
+func Usagef(format string, arguments ...any) error { return fault.Usagef(format, arguments...) }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"countersign/internal/admin/fault"
 	"countersign/internal/jose"
 	"countersign/internal/strictjson"
 	"countersign/store"
@@ -40,7 +41,7 @@ func (a *Admin) AddClient(ctx context.Context, wanted NewClient) (store.Client, 
 	record := store.Client{ID: wanted.ID, Profile: wanted.Profile, Metadata: wanted.Metadata, Version: 1}
 	if _, err := a.Store.User(ctx, wanted.ID); !errors.Is(err, store.ErrNotFound) {
 		if err == nil {
-			err = fmt.Errorf("the client_id %q is the subject of a user: a resource server could take tokens of the one for those of the other (RFC 9068 §5)", wanted.ID)
+			err = fault.Refusedf("the client_id %q is the subject of a user: a resource server could take tokens of the one for those of the other (RFC 9068 §5)", wanted.ID)
 		}
 		return store.Client{}, err
 	}
@@ -50,7 +51,7 @@ func (a *Admin) AddClient(ctx context.Context, wanted NewClient) (store.Client, 
 	case err != nil:
 		return store.Client{}, err
 	case !wanted.Replace:
-		return store.Client{}, fmt.Errorf("there is a client %q already; give --replace to change it", wanted.ID)
+		return store.Client{}, fault.Refusedf("there is a client %q already; give --replace to change it", wanted.ID)
 	default:
 		record.Version, record.Disabled, record.CreatedAt = existing.Version+1, existing.Disabled, existing.CreatedAt
 		record.AccessToken, record.Organisation = existing.AccessToken, existing.Organisation
@@ -61,12 +62,12 @@ func (a *Admin) AddClient(ctx context.Context, wanted NewClient) (store.Client, 
 // check compares the metadata with the profile and with what the server has.
 func (n NewClient) check() error {
 	if err := CheckMetadata(n.ID, n.Profile, n.Metadata); err != nil {
-		return inInput(err)
+		return fault.InInput(err)
 	}
 	if err := checkTrustStore(n.Metadata, n.TrustStores); err != nil {
-		return inInput(err)
+		return fault.InInput(err)
 	}
-	return inInput(checkHabits(n))
+	return fault.InInput(checkHabits(n))
 }
 
 // RemoveClient removes a client and ends all its grants. [Admin.Holdings] says what that is.
@@ -81,7 +82,7 @@ func (a *Admin) RemoveClient(ctx context.Context, id string) error {
 func (a *Admin) Client(ctx context.Context, id string) (store.Client, error) {
 	record, err := a.Store.Client(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
-		return store.Client{}, fmt.Errorf("there is no client %q; countersign clients list shows those that exist", id)
+		return store.Client{}, fault.Missingf("there is no client %q; countersign clients list shows those that exist", id)
 	}
 	return record, err
 }
@@ -103,7 +104,7 @@ func (a *Admin) SetClientDisabled(ctx context.Context, id string, disabled bool)
 func (a *Admin) RotateClientKeys(ctx context.Context, id string, jwks []byte, add bool) (version int, err error) {
 	fresh, err := readKeys(jwks)
 	if err != nil {
-		return 0, inInput(err)
+		return 0, fault.InInput(err)
 	}
 	record, err := a.Client(ctx, id)
 	if err != nil {
@@ -111,14 +112,14 @@ func (a *Admin) RotateClientKeys(ctx context.Context, id string, jwks []byte, ad
 	}
 	changed, err := changeKeys(record, fresh, add)
 	if err != nil {
-		return 0, inInput(err)
+		return 0, fault.InInput(err)
 	}
 	if changed == nil {
 		return 0, nil
 	}
 	record.Metadata = changed
 	if err := CheckMetadata(record.ID, record.Profile, record.Metadata); err != nil {
-		return 0, inInput(err)
+		return 0, fault.InInput(err)
 	}
 	record.Version++
 	return record.Version, a.putClient(ctx, record)
@@ -133,7 +134,7 @@ func (a *Admin) putClient(ctx context.Context, record store.Client) error {
 	record.UpdatedAt = now
 	err := a.Store.PutClient(ctx, record)
 	if errors.Is(err, store.ErrConflict) {
-		return fmt.Errorf("the client %q was changed by somebody else at the same moment; look at it and try again", record.ID)
+		return &ChangedError{Err: fmt.Errorf("the client %q was changed by somebody else at the same moment; look at it and try again", record.ID)}
 	}
 	return err
 }

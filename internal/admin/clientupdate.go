@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 
+	"countersign/internal/admin/fault"
 	"countersign/internal/strictjson"
 	"countersign/store"
 )
@@ -60,7 +61,7 @@ func differences(existing store.Client, wanted NewClient) ([]string, error) {
 		return nil, fmt.Errorf("the stored client %q: %w", existing.ID, err)
 	}
 	if err := strictjson.Decode(wanted.Metadata, &fresh); err != nil {
-		return nil, inInput(err)
+		return nil, fault.InInput(err)
 	}
 	var lines []string
 	if existing.Profile != wanted.Profile {

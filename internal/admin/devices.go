@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"time"
 
+	"countersign/internal/admin/fault"
 	"countersign/internal/jose"
 	"countersign/store"
 )
@@ -42,14 +43,14 @@ func (a *Admin) AddDevice(ctx context.Context, username, name string, jwk []byte
 	}
 	key, err := jose.ParsePublicJWK(jwk)
 	if err != nil {
-		return store.Device{}, inInput(err)
+		return store.Device{}, fault.InInput(err)
 	}
 	device := store.Device{
 		ID: rand.Text(), Subject: user.Subject, Name: name, JKT: key.Thumbprint(), ACR: acr, CreatedAt: a.Now(),
 	}
 	err = a.Store.AddDevice(ctx, device)
 	if errors.Is(err, store.ErrConflict) {
-		return store.Device{}, inInput(errors.New("this key belongs to a device already; make a new one"))
+		return store.Device{}, fault.InInput(errors.New("this key belongs to a device already; make a new one"))
 	}
 	return device, err
 }

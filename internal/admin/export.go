@@ -162,7 +162,7 @@ func exported(subject string, p store.UserData, now time.Time) userData {
 		data.Browsers = append(data.Browsers, browserData{b.Agent, b.CreatedAt, b.UsedAt, b.ExpiresAt})
 	}
 	for _, c := range p.Lodged {
-		data.Lodged = append(data.Lodged, listedLodged(c))
+		data.Lodged = append(data.Lodged, Lodged(c))
 	}
 	return data
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"countersign/internal/admin/fault"
 	"countersign/store"
 )
 
@@ -72,11 +73,16 @@ func (a *Admin) Grants(ctx context.Context, chosen Selection) ([]ListedGrant, er
 	if err != nil {
 		return nil, err
 	}
+	return ListGrants(grants, a.Now()), nil
+}
+
+// ListGrants describes grants, as they are now.
+func ListGrants(grants []store.Grant, now time.Time) []ListedGrant {
 	listed := make([]ListedGrant, len(grants))
 	for i, g := range grants {
-		listed[i] = ListedGrant{g.ID, g.ClientID, g.Subject, g.Scopes, g.ACR, g.CreatedAt, g.ExpiresAt, g.RevokedAt, GrantState(g, a.Now())}
+		listed[i] = ListedGrant{g.ID, g.ClientID, g.Subject, g.Scopes, g.ACR, g.CreatedAt, g.ExpiresAt, g.RevokedAt, GrantState(g, now)}
 	}
-	return listed, nil
+	return listed
 }
 
 // ListedConsent is a consent as it is listed, as JSON too.
@@ -142,7 +148,7 @@ func GrantState(g store.Grant, now time.Time) string {
 func (a *Admin) RevokeGrant(ctx context.Context, id string) error {
 	err := a.Store.RevokeGrant(ctx, id, store.RevokedByOperator, nil)
 	if errors.Is(err, store.ErrNotFound) {
-		return fmt.Errorf("there is no grant %q; `countersign grants list` shows those that there are", id)
+		return fault.Missingf("there is no grant %q; `countersign grants list` shows those that there are", id)
 	}
 	return err
 }

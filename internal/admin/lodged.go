@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"countersign/internal/admin/fault"
 	"countersign/store"
 )
 
@@ -27,7 +28,8 @@ type ListedLodged struct {
 	Reason      string              `json:"reason,omitempty"`
 }
 
-func listedLodged(c store.LodgedConsent) ListedLodged {
+// Lodged describes a consent that a client lodged.
+func Lodged(c store.LodgedConsent) ListedLodged {
 	return ListedLodged{
 		ID: c.ID, ClientID: c.ClientID, Kind: c.Kind, Status: c.Status, Permissions: c.Permissions, Subject: c.Subject, GrantID: c.GrantID,
 		Content: c.Content, CreatedAt: c.CreatedAt, ChangedAt: c.ChangedAt, EndsAt: c.EndsAt, EndedBy: c.EndedBy, Reason: c.Reason,
@@ -49,7 +51,7 @@ func (a Consents) List(ctx context.Context, chosen Selection) ([]ListedLodged, e
 	found, err := a.Store.ListLodgedConsents(ctx, store.ConsentFilter{Subject: filter.Subject, ClientID: filter.ClientID}, store.Page{Limit: chosen.Limit})
 	listed := []ListedLodged{}
 	for _, c := range found {
-		listed = append(listed, listedLodged(c))
+		listed = append(listed, Lodged(c))
 	}
 	return listed, err
 }
@@ -57,30 +59,30 @@ func (a Consents) List(ctx context.Context, chosen Selection) ([]ListedLodged, e
 // Show reads one.
 func (a Consents) Show(ctx context.Context, id string) (ListedLodged, error) {
 	c, err := a.Store.LodgedConsent(ctx, "", id)
-	return listedLodged(c), unlodged(id, err)
+	return Lodged(c), unlodged(id, err)
 }
 
 // End ends a consent in the name of the operator, with its grant, codes and tokens, on all nodes.
 func (a Consents) End(ctx context.Context, id, reason string) (ListedLodged, error) {
 	c, err := a.Store.EndConsent(ctx, store.ConsentEnding{ID: id, By: store.EndedByBank, Reason: reason})
 	if errors.Is(err, store.ErrConsumed) {
-		return listedLodged(c), fmt.Errorf("the consent %q has ended before: it is %s since %s", id, c.Status, c.ChangedAt.Format(time.RFC3339))
+		return Lodged(c), fault.Refusedf("the consent %q has ended before: it is %s since %s", id, c.Status, c.ChangedAt.Format(time.RFC3339))
 	}
-	return listedLodged(c), unlodged(id, err)
+	return Lodged(c), unlodged(id, err)
 }
 
 // Spend marks what a consent allowed once as done.
 func (a Consents) Spend(ctx context.Context, id string) (ListedLodged, error) {
 	c, err := a.Store.SpendConsent(ctx, "", id)
 	if errors.Is(err, store.ErrConsumed) || errors.Is(err, store.ErrExpired) {
-		return listedLodged(c), fmt.Errorf("the consent %q is %s; only one that is authorised can be consumed", id, c.Status)
+		return Lodged(c), fmt.Errorf("the consent %q is %s; only one that is authorised can be consumed", id, c.Status)
 	}
-	return listedLodged(c), unlodged(id, err)
+	return Lodged(c), unlodged(id, err)
 }
 
 func unlodged(id string, err error) error {
 	if errors.Is(err, store.ErrNotFound) {
-		return fmt.Errorf("there is no consent %q; `countersign consents list` shows those of a client or a user", id)
+		return fault.Missingf("there is no consent %q; `countersign consents list` shows those of a client or a user", id)
 	}
 	return err
 }

@@ -13,6 +13,7 @@ import (
 	"countersign/fapi/device"
 	"countersign/fapi/profile"
 	"countersign/fapi/registration"
+	"countersign/internal/admin/fault"
 	"countersign/internal/strictjson"
 	"countersign/internal/suggest"
 )
@@ -180,13 +181,13 @@ func Hints(id, profile string, metadata []byte) []string {
 
 func checkOrganisation(name string) error {
 	if name == "" || len(name) > 200 || strings.ContainsFunc(name, unicode.IsControl) {
-		return errors.New("the organisation must have 1 to 200 bytes without control characters")
+		return fault.Invalidf("the organisation must have 1 to 200 bytes without control characters")
 	}
 	if strings.HasPrefix(name, client.DirectoryOrganisation) {
-		return fmt.Errorf("names that begin with %s belong to participants that register with a software statement", client.DirectoryOrganisation)
+		return fault.Invalidf("names that begin with %s belong to participants that register with a software statement", client.DirectoryOrganisation)
 	}
 	if strings.HasPrefix(name, registration.CertificateOrganisation) {
-		return fmt.Errorf("names that begin with %s belong to organisations that register with a certificate", registration.CertificateOrganisation)
+		return fault.Invalidf("names that begin with %s belong to organisations that register with a certificate", registration.CertificateOrganisation)
 	}
 	return nil
 }

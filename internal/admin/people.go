@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 
+	"countersign/internal/admin/fault"
 	"countersign/store"
 )
 
@@ -45,7 +45,7 @@ func (a *Admin) Find(ctx context.Context, given, by string) (subject string, err
 func (a *Admin) Person(ctx context.Context, subject string) (store.UserData, error) {
 	person, err := a.Store.UserData(ctx, subject)
 	if errors.Is(err, store.ErrNotFound) {
-		return person, fmt.Errorf("nothing is stored about %q, neither as a user name nor as a subject", subject)
+		return person, fault.Missingf("nothing is stored about %q, neither as a user name nor as a subject", subject)
 	}
 	return person, err
 }

@@ -4,10 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
+	"countersign/internal/admin/fault"
 	"countersign/store"
 )
 
@@ -43,7 +43,7 @@ func (a *Admin) AddInitialToken(ctx context.Context, wanted NewInitialToken) (to
 	}
 	has := slices.ContainsFunc(existing, func(t store.InitialToken) bool { return t.Organisation == wanted.Organisation })
 	if has && !wanted.Replace {
-		return "", made, fmt.Errorf("%q has an initial access token already; give --replace to make another in its place", wanted.Organisation)
+		return "", made, fault.Refusedf("%q has an initial access token already; give --replace to make another in its place", wanted.Organisation)
 	}
 	token = rand.Text() + rand.Text()
 	now := a.Now()
@@ -73,7 +73,7 @@ func (n NewInitialToken) check() error {
 func (a *Admin) DeleteInitialToken(ctx context.Context, organisation string) error {
 	err := a.Store.DeleteInitialToken(ctx, organisation)
 	if errors.Is(err, store.ErrNotFound) {
-		return fmt.Errorf("%q has no initial access token; countersign clients tokens list shows those that exist", organisation)
+		return fault.Missingf("%q has no initial access token; countersign clients tokens list shows those that exist", organisation)
 	}
 	return err
 }

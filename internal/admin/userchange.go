@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"countersign/internal/admin/fault"
 	"countersign/internal/directory"
 	"countersign/internal/strictjson"
 	"countersign/internal/userimport"
@@ -113,7 +114,7 @@ type UserChange struct {
 func (u Users) Change(ctx context.Context, subject string, change UserChange) (changed []string, err error) {
 	for _, name := range slices.Sorted(maps.Keys(change.Claims)) {
 		if err := userimport.Claim(name, change.Claims[name]); err != nil {
-			return nil, inInput(err)
+			return nil, fault.InInput(err)
 		}
 	}
 	user, err := u.find(ctx, subject)
@@ -132,11 +133,11 @@ func (u Users) find(ctx context.Context, subject string) (store.User, error) {
 	user, err := u.Store.User(ctx, subject)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return user, fmt.Errorf("there is no user %q in the built-in directory; countersign users list shows those that exist", subject)
+		return user, fault.Missingf("there is no user %q in the built-in directory; countersign users list shows those that exist", subject)
 	case err != nil:
 		return user, err
 	case !user.ErasedAt.IsZero():
-		return user, fmt.Errorf("%s was erased: add a new user instead", subject)
+		return user, fault.Refusedf("%s was erased: add a new user instead", subject)
 	}
 	return user, nil
 }

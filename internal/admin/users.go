@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"countersign/internal/admin/fault"
 	"countersign/internal/directory"
 	"countersign/internal/strictjson"
 	"countersign/store"
@@ -38,11 +39,11 @@ func Claims(file []byte, name, email string) (json.RawMessage, error) {
 	claims := map[string]any{}
 	if len(file) > 0 {
 		if err := strictjson.Decode(file, &claims); err != nil {
-			return nil, inInput(fmt.Errorf("not a JSON object of claims: %w", err))
+			return nil, fault.InInput(fmt.Errorf("not a JSON object of claims: %w", err))
 		}
 	}
 	if _, ok := claims["sub"]; ok {
-		return nil, inInput(errors.New("sub is not a claim of the file; give it with --subject"))
+		return nil, fault.InInput(errors.New("sub is not a claim of the file; give it with --subject"))
 	}
 	if name != "" {
 		claims["name"] = name
@@ -60,7 +61,7 @@ func (a *Admin) AddUser(ctx context.Context, wanted NewUser, password func() ([]
 	}
 	_, err := a.Store.UserByName(ctx, wanted.Username)
 	if err == nil {
-		return store.User{}, fmt.Errorf("there is a user %q already; countersign users set-password changes the password", wanted.Username)
+		return store.User{}, fault.Refusedf("there is a user %q already; countersign users set-password changes the password", wanted.Username)
 	}
 	if !errors.Is(err, store.ErrNotFound) {
 		return store.User{}, err
@@ -79,14 +80,14 @@ func (a *Admin) newSubject(ctx context.Context, wanted string) (string, error) {
 	}
 	_, err := a.Store.User(ctx, wanted)
 	if err == nil {
-		return "", fmt.Errorf("the subject %q belongs to another user; subjects are never given twice", wanted)
+		return "", fault.Refusedf("the subject %q belongs to another user; subjects are never given twice", wanted)
 	}
 	if !errors.Is(err, store.ErrNotFound) {
 		return "", err
 	}
 	is, err := isClient(ctx, a.Store, wanted)
 	if is {
-		return "", fmt.Errorf("the subject %q is the client_id of a client: a resource server could take tokens of the one for those of the other (RFC 9068 §5)", wanted)
+		return "", fault.Refusedf("the subject %q is the client_id of a client: a resource server could take tokens of the one for those of the other (RFC 9068 §5)", wanted)
 	}
 	return wanted, err
 }
@@ -233,11 +234,11 @@ func (a *Admin) savePassword(ctx context.Context, user store.User, password func
 func checkPassword(password []byte) error {
 	switch length := utf8.RuneCount(password); {
 	case !utf8.Valid(password) || bytes.ContainsAny(password, "\x00\n\r"):
-		return errors.New("the password holds characters that cannot be typed")
+		return fault.Invalidf("the password holds characters that cannot be typed")
 	case length < minPassword:
-		return fmt.Errorf("the password is shorter than %d characters; a few words do well (NIST SP 800-63B-4 §3.1.1.2)", minPassword)
+		return fault.Invalidf("the password is shorter than %d characters; a few words do well (NIST SP 800-63B-4 §3.1.1.2)", minPassword)
 	case len(password) > MaxPassword:
-		return fmt.Errorf("the password is longer than %d bytes", MaxPassword)
+		return fault.Invalidf("the password is longer than %d bytes", MaxPassword)
 	}
 	return nil
 }
@@ -247,7 +248,7 @@ func checkPassword(password []byte) error {
 func (a *Admin) SetUserCode(ctx context.Context, username, code string) error {
 	hash, err := directory.HashUserCode(code)
 	if err != nil {
-		return inInput(err)
+		return fault.InInput(err)
 	}
 	return a.saveUserCode(ctx, username, hash)
 }
@@ -295,13 +296,13 @@ func (u Users) saveAndEnd(ctx context.Context, user store.User) error {
 func (a *Admin) User(ctx context.Context, username string) (store.User, error) {
 	user, err := a.Store.UserByName(ctx, username)
 	if errors.Is(err, store.ErrNotFound) {
-		return store.User{}, fmt.Errorf("there is no user %q; countersign users list shows those that exist", username)
+		return store.User{}, fault.Missingf("there is no user %q; countersign users list shows those that exist", username)
 	}
 	if err != nil {
 		return store.User{}, err
 	}
 	if !user.ErasedAt.IsZero() {
-		return store.User{}, fmt.Errorf("%s was erased: add a new user instead", user.Subject)
+		return store.User{}, fault.Refusedf("%s was erased: add a new user instead", user.Subject)
 	}
 	return user, nil
 }
@@ -326,7 +327,7 @@ func (a *Admin) saveUser(ctx context.Context, user store.User) error {
 	}
 	err := a.Store.PutUser(ctx, user)
 	if errors.Is(err, store.ErrConflict) {
-		return fmt.Errorf("the name %q belongs to another user", user.Username)
+		return fault.Refusedf("the name %q belongs to another user", user.Username)
 	}
 	return err
 }
@@ -334,12 +335,12 @@ func (a *Admin) saveUser(ctx context.Context, user store.User) error {
 func checkUser(username, subject string) error {
 	unfit := func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) }
 	if username == "" || len(username) > 200 || !utf8.ValidString(username) || strings.ContainsFunc(username, unfit) {
-		return errors.New("the user name must be 1 to 200 bytes without spaces and control characters")
+		return fault.Invalidf("the user name must be 1 to 200 bytes without spaces and control characters")
 	}
 	// OpenID Connect Core §2: sub is at most 255 ASCII characters.
 	notASCII := func(r rune) bool { return r <= 0x20 || r > 0x7e }
 	if len(subject) > 255 || strings.ContainsFunc(subject, notASCII) {
-		return errors.New("the subject must be at most 255 printable ASCII characters (OpenID Connect Core §2)")
+		return fault.Invalidf("the subject must be at most 255 printable ASCII characters (OpenID Connect Core §2)")
 	}
 	return nil
 }

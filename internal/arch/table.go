@@ -49,9 +49,10 @@ func program() []Package {
 		{"cmd/countersign", []string{Everything}},
 		{"internal/config", []string{
 			"fapi/claims", "fapi/profile", "fapi/rar/ready", "internal/config/asked", "internal/config/caches", "internal/config/filename",
-			"internal/config/observe", "internal/config/position", "internal/config/value", "internal/suggest",
+			"internal/config/observe", "internal/config/operators", "internal/config/position", "internal/config/value", "internal/suggest",
 		}},
 		{"internal/config/asked", []string{"internal/config/value"}},
+		{"internal/config/operators", []string{"internal/config/value", "mtls/dn"}},
 		{"internal/config/caches", nil},
 		{"internal/config/certificates", []string{"internal/config/value"}},
 		{"internal/config/filename", nil},
@@ -93,7 +94,7 @@ func program() []Package {
 			"ciba", "fapi", "fapi/account", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/claims", "fapi/client",
 			"fapi/consent", "fapi/consent/notify", "fapi/consents", "fapi/device", "fapi/directories", "fapi/endpoint", "fapi/login",
 			"fapi/rar", "fapi/rar/display", "fapi/rar/ready", "fapi/registration", "fapi/request", "fapi/resource", "fapi/scope",
-			"internal/address", "internal/admin", "internal/audit", "internal/auditlog", "internal/brand", "internal/ceremony",
+			"internal/address", "internal/adminlistener", "internal/admin", "internal/audit", "internal/auditlog", "internal/brand", "internal/ceremony",
 			"internal/claimsource", "internal/config", "internal/config/certificates", "internal/config/value", "internal/consentsource",
 			"internal/database", "internal/directory", "internal/hsm", "internal/jose", "internal/limit", "internal/listening",
 			"internal/oauth", "internal/observing", "internal/outbound", "internal/pages", "internal/pause", "internal/repeat",
@@ -104,9 +105,21 @@ func program() []Package {
 			"signer", "signer/pkcs11", "store",
 		}},
 		{"internal/database", []string{"internal/config", "store", "store/postgres", "store/sqlite"}},
+		{"internal/admin/fault", []string{"store"}},
 		{"internal/admin", []string{
-			"fapi/client", "fapi/device", "fapi/profile", "fapi/registration", "internal/audit",
+			"fapi/client", "fapi/device", "fapi/profile", "fapi/registration", "internal/admin/fault", "internal/audit",
 			"internal/directory", "internal/jose", "internal/strictjson", "internal/suggest", "internal/userimport", "store",
+		}},
+		{"internal/adminapi/access", []string{
+			"internal/address", "internal/admin/fault", "internal/correlation", "internal/limit", "internal/random", "mtls", "mtls/dn", "signer", "store",
+		}},
+		{"internal/adminapi", []string{
+			"internal/admin", "internal/admin/fault", "internal/adminapi/access", "internal/audit", "internal/auditlog", "internal/ceremony", "internal/correlation",
+			"internal/directory", "internal/jose", "internal/random", "internal/strictjson", "internal/userimport", "signer", "store",
+		}},
+		{"internal/adminlistener", []string{
+			"internal/admin", "internal/adminapi", "internal/adminapi/access", "internal/ceremony", "internal/config", "internal/config/certificates",
+			"internal/config/operators", "internal/directory", "internal/jose", "internal/listening", "mtls", "signer", "store",
 		}},
 		{"internal/usercommands", []string{
 			"internal/admin", "internal/config", "internal/console", "internal/serve", "internal/strictjson", "internal/userimport", "store",
@@ -311,22 +324,30 @@ func state() []Package {
 	return []Package{
 		{"store", nil},
 		{"store/sqlite", []string{
-			"store", "store/internal/backend", "store/sqlite/internal/account", "store/sqlite/internal/auditlog",
+			"store", "store/internal/backend", "store/sqlite/internal/account", "store/sqlite/internal/approvals", "store/sqlite/internal/auditlog",
 			"store/sqlite/internal/connection", "store/sqlite/internal/consents", "store/sqlite/internal/dbfile",
-			"store/sqlite/internal/directories", "store/sqlite/internal/figures", "store/sqlite/internal/managed", "store/sqlite/internal/outbox",
+			"store/sqlite/internal/directories", "store/sqlite/internal/figures", "store/sqlite/internal/keys", "store/sqlite/internal/managed",
+			"store/sqlite/internal/outbox",
 			"store/sqlite/internal/signout", "store/sqlite/internal/sweep",
 		}},
 		{"store/postgres", []string{
 			"internal/pause", "internal/queue", "store", "store/internal/backend", "store/postgres/internal/account",
-			"store/postgres/internal/allowance", "store/postgres/internal/auditlog", "store/postgres/internal/clock",
+			"store/postgres/internal/allowance", "store/postgres/internal/approvals", "store/postgres/internal/auditlog", "store/postgres/internal/clock",
 			"store/postgres/internal/consents", "store/postgres/internal/directories", "store/postgres/internal/figures",
-			"store/postgres/internal/fill", "store/postgres/internal/handoffs", "store/postgres/internal/listener", "store/postgres/internal/managed",
+			"store/postgres/internal/fill", "store/postgres/internal/handoffs", "store/postgres/internal/keys", "store/postgres/internal/listener",
+			"store/postgres/internal/managed",
 			"store/postgres/internal/named", "store/postgres/internal/outbox", "store/postgres/internal/partition",
 			"store/postgres/internal/pipeline", "store/postgres/internal/pool", "store/postgres/internal/purge",
 			"store/postgres/internal/signout",
 		}},
 		{"store/internal/backend", []string{"store"}},
 		{"store/storetest", []string{"store"}},
+		{"store/postgres/internal/approvals", []string{
+			"store", "store/internal/backend", "store/postgres/internal/named", "store/postgres/internal/pool",
+		}},
+		{"store/sqlite/internal/approvals", []string{"store", "store/internal/backend", "store/sqlite/internal/connection"}},
+		{"store/postgres/internal/keys", []string{"store", "store/postgres/internal/named", "store/postgres/internal/pool"}},
+		{"store/sqlite/internal/keys", []string{"store", "store/sqlite/internal/connection"}},
 		{"store/postgres/internal/partition", nil},
 		{"store/postgres/internal/allowance", []string{"store", "store/internal/backend", "store/postgres/internal/named", "store/postgres/internal/pool"}},
 		{"store/postgres/internal/directories", []string{

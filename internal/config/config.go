@@ -10,6 +10,7 @@ import (
 	"countersign/internal/config/asked"
 	"countersign/internal/config/caches"
 	"countersign/internal/config/observe"
+	"countersign/internal/config/operators"
 	"countersign/internal/config/position"
 	"countersign/internal/config/value"
 )
@@ -42,6 +43,7 @@ type Config struct {
 	Limits     Limits          `toml:"limits" doc:"Bounds on what a connection may cost."`
 	Telemetry  Telemetry       `toml:"telemetry" doc:"Logs and traces. Neither holds a secret."`
 	Metrics    observe.Metrics `toml:"metrics" doc:"Metrics, for Prometheus and OpenTelemetry. See docs/metrics.md."`
+	Admin      operators.Admin `toml:"admin" doc:"The admin API, for operators with certificates. See docs/admin-api.md."`
 	Why        observe.Why     `toml:"why" doc:"What is kept of refused requests. No secret is in it. See docs/why.md."`
 	Audit      Audit           `toml:"audit" doc:"The audit log: signed messages, and what operators change. It cannot be turned off."`
 	Resources  Resources       `toml:"resources" doc:"Protected resources that the server itself answers, beside UserInfo."`

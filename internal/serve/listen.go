@@ -95,6 +95,15 @@ func listen(ctx context.Context, c *config.Config, s *fapi.Server, alarms *alarm
 	return all, nil
 }
 
+// close closes the ports.
+func (l *listeners) close() error {
+	var problems []error
+	for _, each := range l.open {
+		problems = append(problems, each.Close())
+	}
+	return errors.Join(problems...)
+}
+
 // serve answers until ctx ends or a listener fails, then lets requests in flight end. A second signal ends the
 // program at once.
 func (l *listeners) serve(ctx context.Context, log *slog.Logger) error {

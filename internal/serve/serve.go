@@ -5,6 +5,7 @@ package serve
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -150,6 +151,9 @@ func (s *server) run(ctx context.Context, started time.Time) error {
 	listeners, err := listen(ctx, s.Config, endpoints, alarms, s.reload, s.Now, s.log)
 	if err != nil {
 		return err
+	}
+	if err := s.administer(ctx, listeners); err != nil {
+		return errors.Join(err, listeners.close())
 	}
 	go s.reload.run(background, s.Reload)
 	reached := s.keys.Tokens.Start(background, hsmFirst, s.log)

@@ -20,12 +20,14 @@ import (
 	"countersign/store/internal/backend"
 	"countersign/store/postgres/internal/account"
 	"countersign/store/postgres/internal/allowance"
+	"countersign/store/postgres/internal/approvals"
 	"countersign/store/postgres/internal/auditlog"
 	"countersign/store/postgres/internal/clock"
 	"countersign/store/postgres/internal/consents"
 	"countersign/store/postgres/internal/directories"
 	"countersign/store/postgres/internal/figures"
 	"countersign/store/postgres/internal/handoffs"
+	"countersign/store/postgres/internal/keys"
 	"countersign/store/postgres/internal/listener"
 	"countersign/store/postgres/internal/pool"
 	"countersign/store/postgres/internal/signout"
@@ -86,6 +88,8 @@ type (
 	lodged      = consents.Consents
 	standings   = directories.Directories
 	counts      = figures.Figures
+	keyStates   = keys.Keys
+	fourEyes    = approvals.Approvals
 )
 
 // Store is a [store.Store] in a PostgreSQL database.
@@ -98,6 +102,8 @@ type Store struct {
 	lodged
 	standings
 	counts
+	keyStates
+	fourEyes
 	clock    *clock.Clock
 	pool     *pool.Pool
 	notified listener.Status
@@ -147,6 +153,8 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	s.lodged = consents.Consents{Statements: &s.statements, Run: s.run, Read: s.read, Moment: s.moment,
 		InsertOneTimes: insertOneTimes, InOneOrder: inOneOrder, OneTimes: s.consuming}
 	s.standings = directories.Directories{Statements: &s.statements, Run: s.run, Read: s.read, Moment: s.moment}
+	s.keyStates = keys.Keys{Statements: &s.statements, Run: s.run, Read: s.read}
+	s.fourEyes = approvals.Approvals{Statements: &s.statements, Run: s.run, Read: s.read, Moment: s.moment}
 	s.counts = figures.Figures{Run: s.run, Read: s.read, Moment: s.moment, Connections: connections}
 	if s.clock.Own == nil {
 		s.clock.Own = time.Now

@@ -49,6 +49,7 @@ func (s *Store) Purge(ctx context.Context, limit int) (removed int, err error) {
 				Over: "blocked_at IS NULL AND (denied_at IS NULL OR denied_at <= $1)", Before: now.Add(-store.DenialsLast),
 			},
 			{Table: "service_hours", Key: "hour, endpoint, node", Over: "hour <= $1", Before: now.Add(-store.ServiceHoursLast)},
+			ended("approvals", "expires_at", now.Add(-store.ApprovalsLast)),
 			{Table: "allowances", Key: "key", Over: "full_at <= $1", Before: now},
 		})
 		return err

@@ -24,7 +24,12 @@ func where(f store.Filter) (string, pgx.StrictNamedArgs) {
 	if !f.Since.IsZero() {
 		add("g.created_at >= @since", "since", f.Since)
 	}
-	if !f.Until.IsZero() {
+	switch {
+	case f.Until.IsZero():
+	case f.Below != "":
+		arguments["below"] = f.Below
+		add("(g.created_at, g.id) < (@until, @below)", "until", f.Until)
+	default:
 		add("g.created_at < @until", "until", f.Until)
 	}
 	return " WHERE " + strings.Join(conditions, " AND "), arguments
@@ -43,6 +48,7 @@ func (s *Store) ListGrants(ctx context.Context, filter store.Filter) (grants []s
 
 // ListConsents lists consents, the newest first.
 func (s *Store) ListConsents(ctx context.Context, filter store.Filter) (consents []store.Consent, err error) {
+	filter.Below = ""
 	conditions, arguments := where(filter)
 	err = s.read(ctx, "ListConsents", func(ctx context.Context, c *pgx.Conn) error {
 		consents, err = rows(ctx, c, `SELECT g.subject, g.client_id, g.scopes, g.claims, g.created_at, g.expires_at FROM consents g`+conditions+

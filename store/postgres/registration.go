@@ -80,13 +80,14 @@ func (s *Store) notRegistered(ctx context.Context, c *pgx.Conn, client store.Cli
 }
 
 // DeleteClient removes a client with all that was granted to it.
-func (s *Store) DeleteClient(ctx context.Context, id, by string) error {
+func (s *Store) DeleteClient(ctx context.Context, id, by string, evidence ...store.Evidence) error {
+	arguments := s.named(pgx.StrictNamedArgs{"id": id, "now": s.moment(), "by": by}).evidence(evidence)
 	return s.run(ctx, "DeleteClient", func(ctx context.Context, c *pgx.Conn) error {
 		var found bool
 		if _, err := one(ctx, c, `WITH deleted AS (
-				DELETE FROM clients WHERE id = $1 RETURNING id
+				DELETE FROM clients WHERE id = @id RETURNING id
 			), ended AS (
-				UPDATE grants g SET revoked_at = $2, revoked_by = $3::text FROM deleted WHERE g.client_id = deleted.id AND g.revoked_at IS NULL
+				UPDATE grants g SET revoked_at = @now, revoked_by = @by::text FROM deleted WHERE g.client_id = deleted.id AND g.revoked_at IS NULL
 			), consents_deleted AS (
 				DELETE FROM consents k USING deleted WHERE k.client_id = deleted.id
 			), lodged_ended AS (`+consents.EndedOf+`
@@ -94,7 +95,8 @@ func (s *Store) DeleteClient(ctx context.Context, id, by string) error {
 				DELETE FROM backchannel_requests b USING deleted WHERE b.client_id = deleted.id
 			), pings_deleted AS (
 				DELETE FROM pings p USING deleted WHERE p.client_id = deleted.id
-			) SELECT EXISTS (SELECT FROM deleted)`, []any{id, s.moment(), by}, &found); err != nil {
+			), noted AS (`+insertEvidence+` CROSS JOIN deleted
+			) SELECT EXISTS (SELECT FROM deleted)`, []any{arguments}, &found); err != nil {
 			return err
 		}
 		if !found {
@@ -105,15 +107,13 @@ func (s *Store) DeleteClient(ctx context.Context, id, by string) error {
 }
 
 // PutInitialToken inserts a token or replaces its organisation's.
-func (s *Store) PutInitialToken(ctx context.Context, token store.InitialToken) error {
-	return s.run(ctx, "PutInitialToken", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, `INSERT INTO initial_tokens (`+initialTokenColumns+`) VALUES (@id, @organisation, @remaining, @created_at, @expires_at, @profile)
+func (s *Store) PutInitialToken(ctx context.Context, token store.InitialToken, evidence ...store.Evidence) error {
+	return s.change(ctx, "PutInitialToken", `INSERT INTO initial_tokens (`+initialTokenColumns+`)
+			VALUES (@id::bytea, @organisation::text, @remaining::integer, @created_at::timestamptz, @expires_at::timestamptz, @profile::text)
 			ON CONFLICT (organisation) DO UPDATE SET id = excluded.id, remaining = excluded.remaining,
-			created_at = excluded.created_at, expires_at = excluded.expires_at, profile = excluded.profile`,
-			s.named(pgx.StrictNamedArgs{"id": token.ID[:], "organisation": token.Organisation, "remaining": token.Remaining,
-				"created_at": at(token.CreatedAt), "expires_at": at(token.ExpiresAt), "profile": token.Profile}))
-		return err
-	})
+			created_at = excluded.created_at, expires_at = excluded.expires_at, profile = excluded.profile RETURNING id`,
+		s.named(pgx.StrictNamedArgs{"id": token.ID[:], "organisation": token.Organisation, "remaining": token.Remaining,
+			"created_at": at(token.CreatedAt), "expires_at": at(token.ExpiresAt), "profile": token.Profile}).evidence(evidence), store.ErrConflict)
 }
 
 // InitialToken reads a token that may still be used.
@@ -146,17 +146,9 @@ func (s *Store) InitialTokens(ctx context.Context) ([]store.InitialToken, error)
 }
 
 // DeleteInitialToken removes an organisation's token.
-func (s *Store) DeleteInitialToken(ctx context.Context, organisation string) error {
-	return s.run(ctx, "DeleteInitialToken", func(ctx context.Context, c *pgx.Conn) error {
-		removed, err := c.Exec(ctx, `DELETE FROM initial_tokens WHERE organisation = $1`, organisation)
-		if err != nil {
-			return err
-		}
-		if removed.RowsAffected() == 0 {
-			return store.ErrNotFound
-		}
-		return nil
-	})
+func (s *Store) DeleteInitialToken(ctx context.Context, organisation string, evidence ...store.Evidence) error {
+	return s.change(ctx, "DeleteInitialToken", `DELETE FROM initial_tokens WHERE organisation = @organisation RETURNING id`,
+		s.named(pgx.StrictNamedArgs{"organisation": organisation}).evidence(evidence), store.ErrNotFound)
 }
 
 // Seed returns the value stored under a name. The second statement sees what another caller stored while the first one

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign/store"
+	"countersign/store/postgres/internal/named"
 	"countersign/store/postgres/internal/pipeline"
 	"countersign/store/postgres/internal/pool"
 )
@@ -18,7 +19,6 @@ const (
 		@created_at::timestamptz, @updated_at::timestamptz, @access_token::bytea, @organisation::text,
 		@directory::text, @directory_organisation::text, @directory_software::text, @directory_subject::text`
 	userColumns = `subject, username, password, claims, disabled, created_at, updated_at, user_code, erased_at, epoch, browsers_from`
-	keyColumns  = `id, algorithm, uses, state, uris, public, created_at, activated_at, retired_at`
 )
 
 func clientFields(c *store.Client) []any {
@@ -40,11 +40,6 @@ func clientArguments(client store.Client) pgx.StrictNamedArgs {
 func userFields(u *store.User) []any {
 	return []any{&u.Subject, &u.Username, &u.Password, (*[]byte)(&u.Claims), &u.Disabled,
 		timeField{&u.CreatedAt}, timeField{&u.UpdatedAt}, &u.UserCode, timeField{&u.ErasedAt}, &u.Epoch, timeField{&u.BrowsersFrom}}
-}
-
-func keyFields(k *store.Key) []any {
-	return []any{&k.ID, &k.Algorithm, &k.Uses, &k.State, &k.URIs, (*[]byte)(&k.Public),
-		timeField{&k.CreatedAt}, timeField{&k.ActivatedAt}, timeField{&k.RetiredAt}}
 }
 
 // readOne runs a verb that reads one record.
@@ -87,20 +82,23 @@ func (s *Store) Clients(ctx context.Context) ([]store.Client, error) {
 }
 
 // PutClient inserts a client or replaces its former version.
-func (s *Store) PutClient(ctx context.Context, client store.Client) error {
-	query := `UPDATE clients SET (` + clientColumns + `) = ROW(` + clientParameters + `) WHERE id = @id AND version = @version - 1`
+func (s *Store) PutClient(ctx context.Context, client store.Client, evidence ...store.Evidence) error {
+	query := `UPDATE clients SET (` + clientColumns + `) = ROW(` + clientParameters + `) WHERE id = @id AND version = @version - 1 RETURNING id`
 	if client.Version == 1 {
-		query = `INSERT INTO clients (` + clientColumns + `) VALUES (` + clientParameters + `) ON CONFLICT DO NOTHING`
+		query = `INSERT INTO clients (` + clientColumns + `) VALUES (` + clientParameters + `) ON CONFLICT DO NOTHING RETURNING id`
 	}
-	return s.run(ctx, "PutClient", func(ctx context.Context, c *pgx.Conn) error {
-		stored, err := c.Exec(ctx, query, s.named(clientArguments(client)))
-		if err != nil {
+	return s.change(ctx, "PutClient", query, s.named(clientArguments(client)).evidence(evidence), store.ErrConflict)
+}
+
+// change runs a verb of one statement that changes one row, which it returns, and stores the evidence with it; otherwise is the error when
+// it changes none.
+func (s *Store) change(ctx context.Context, verb, statement string, arguments namedArguments, otherwise error) error {
+	return s.run(ctx, verb, func(ctx context.Context, c *pgx.Conn) error {
+		var changed bool
+		if _, err := one(ctx, c, named.Noted(statement), []any{arguments}, &changed); err != nil || changed {
 			return err
 		}
-		if stored.RowsAffected() == 0 {
-			return store.ErrConflict
-		}
-		return nil
+		return otherwise
 	})
 }
 
@@ -120,88 +118,27 @@ func (s *Store) Users(ctx context.Context) ([]store.User, error) {
 }
 
 // PutUser inserts or replaces a user.
-func (s *Store) PutUser(ctx context.Context, user store.User) error {
-	return s.run(ctx, "PutUser", func(ctx context.Context, c *pgx.Conn) error {
-		stored, err := c.Exec(ctx, `INSERT INTO users (`+userColumns+`) VALUES (@subject, @username, @password, @claims, @disabled, @created_at, @updated_at, @user_code, NULL, 1, NULL)
+func (s *Store) PutUser(ctx context.Context, user store.User, evidence ...store.Evidence) error {
+	// What is not changed was erased.
+	return s.change(ctx, "PutUser", `INSERT INTO users (`+userColumns+`) VALUES (@subject::text, @username::text, @password::text, @claims::json,
+			@disabled::boolean, @created_at::timestamptz, @updated_at::timestamptz, @user_code::text, NULL, 1, NULL)
 			ON CONFLICT (subject) DO UPDATE SET username = excluded.username, password = excluded.password,
 			claims = excluded.claims, disabled = excluded.disabled,
 			created_at = excluded.created_at, updated_at = excluded.updated_at, user_code = excluded.user_code
-			WHERE users.erased_at IS NULL`,
-			s.named(pgx.StrictNamedArgs{
-				"subject": user.Subject, "username": user.Username, "password": user.Password, "claims": []byte(user.Claims),
-				"disabled": user.Disabled, "created_at": at(user.CreatedAt), "updated_at": at(user.UpdatedAt), "user_code": user.UserCode,
-			}))
-		if err != nil {
-			return err
-		}
-		if stored.RowsAffected() == 0 {
-			return store.ErrConflict // erased
-		}
-		return nil
-	})
+			WHERE users.erased_at IS NULL RETURNING subject`, s.named(userArguments(user)).evidence(evidence), store.ErrConflict)
 }
 
-// Keys lists the keys that are not destroyed.
-func (s *Store) Keys(ctx context.Context) ([]store.Key, error) {
-	return readAll(ctx, s, "Keys",
-		`SELECT `+keyColumns+` FROM keys WHERE state <> 'destroyed' ORDER BY created_at, id`, keyFields)
+// ReplaceUser replaces a user who is as the caller read them.
+func (s *Store) ReplaceUser(ctx context.Context, user store.User, before time.Time, evidence ...store.Evidence) error {
+	arguments := s.named(userArguments(user)).with(pgx.StrictNamedArgs{"before": before}).evidence(evidence)
+	return s.change(ctx, "ReplaceUser", `UPDATE users SET username = @username::text, password = @password::text, claims = @claims::json,
+			disabled = @disabled::boolean, created_at = @created_at::timestamptz, updated_at = @updated_at::timestamptz, user_code = @user_code::text
+			WHERE subject = @subject::text AND updated_at = @before::timestamptz AND erased_at IS NULL RETURNING subject`, arguments, store.ErrRevoked)
 }
 
-// DestroyedKeys lists the keys that are.
-func (s *Store) DestroyedKeys(ctx context.Context) ([]store.Key, error) {
-	return readAll(ctx, s, "DestroyedKeys",
-		`SELECT `+keyColumns+` FROM keys WHERE state = 'destroyed' ORDER BY created_at, id`, keyFields)
-}
-
-// AddKey inserts a key.
-func (s *Store) AddKey(ctx context.Context, key store.Key) error {
-	return s.run(ctx, "AddKey", func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, `INSERT INTO keys (`+keyColumns+`) VALUES (@id, @algorithm, @uses, @state, @uris, @public, @created_at, @activated_at, @retired_at)`,
-			s.named(pgx.StrictNamedArgs{
-				"id": key.ID, "algorithm": key.Algorithm, "uses": key.Uses, "state": key.State, "uris": key.URIs, "public": []byte(key.Public),
-				"created_at": at(key.CreatedAt), "activated_at": at(key.ActivatedAt), "retired_at": at(key.RetiredAt),
-			}))
-		return err
-	})
-}
-
-// MoveKey changes a key's state if it is still from.
-func (s *Store) MoveKey(ctx context.Context, id, from, to string, at time.Time) error {
-	return s.run(ctx, "MoveKey", func(ctx context.Context, c *pgx.Conn) error {
-		var exists, moved bool
-		_, err := one(ctx, c, `WITH moved AS (
-				UPDATE keys SET state = @to,
-				activated_at = CASE WHEN @to = 'active' THEN @at ELSE activated_at END,
-				retired_at = CASE WHEN @to IN ('retiring', 'destroyed') THEN @at ELSE retired_at END
-				WHERE id = @id AND state = @from RETURNING id
-			)
-			SELECT EXISTS (SELECT FROM keys WHERE id = @id), EXISTS (SELECT FROM moved)`,
-			[]any{s.named(pgx.StrictNamedArgs{"id": id, "from": from, "to": to, "at": at})}, &exists, &moved)
-		switch {
-		case err != nil || moved:
-			return err
-		case !exists:
-			return store.ErrNotFound
-		}
-		return store.ErrConflict
-	})
-}
-
-// SetKeyURIs replaces a key's addresses if they are still from.
-func (s *Store) SetKeyURIs(ctx context.Context, id string, from, to []string) error {
-	return s.run(ctx, "SetKeyURIs", func(ctx context.Context, c *pgx.Conn) error {
-		var exists, changed bool
-		_, err := one(ctx, c, `WITH changed AS (
-				UPDATE keys SET uris = $3::text[] WHERE id = $1 AND uris IS NOT DISTINCT FROM $2::text[] AND state <> 'destroyed' RETURNING id
-			)
-			SELECT EXISTS (SELECT FROM keys WHERE id = $1 AND state <> 'destroyed'), EXISTS (SELECT FROM changed)`,
-			[]any{id, from, to}, &exists, &changed)
-		switch {
-		case err != nil || changed:
-			return err
-		case !exists:
-			return store.ErrNotFound
-		}
-		return store.ErrConflict
-	})
+func userArguments(user store.User) pgx.StrictNamedArgs {
+	return pgx.StrictNamedArgs{
+		"subject": user.Subject, "username": user.Username, "password": user.Password, "claims": []byte(user.Claims),
+		"disabled": user.Disabled, "created_at": at(user.CreatedAt), "updated_at": at(user.UpdatedAt), "user_code": user.UserCode,
+	}
 }

@@ -78,6 +78,7 @@ func (s *Store) purge(ctx context.Context, limit int) (removed int, err error) {
 		{consents.PurgeNotices, now.Add(-store.ConsentNoticesLast).UnixMicro()},
 		{consents.Purge, now.Add(-s.keepGrants).UnixMicro()},
 		{`DELETE FROM service_hours WHERE (hour, endpoint, node) IN (SELECT hour, endpoint, node FROM service_hours WHERE hour <= ? LIMIT ?)`, now.Add(-store.ServiceHoursLast).UnixMicro()},
+		{`DELETE FROM approvals WHERE id IN (SELECT id FROM approvals WHERE expires_at <= ? LIMIT ?)`, now.Add(-store.ApprovalsLast).UnixMicro()},
 		{`DELETE FROM initial_tokens WHERE id IN (SELECT id FROM initial_tokens WHERE expires_at <= ? LIMIT ?)`, expired},
 		{`DELETE FROM enrolments WHERE id IN (SELECT id FROM enrolments WHERE expires_at <= ? LIMIT ?)`, expired},
 	}

@@ -24,7 +24,12 @@ func where(f store.Filter) (conditions string, arguments []any) {
 	if !f.Since.IsZero() {
 		add("g.created_at >= ?", micros(f.Since))
 	}
-	if !f.Until.IsZero() {
+	switch {
+	case f.Until.IsZero():
+	case f.Below != "":
+		add("(g.created_at, g.id) < (?, ?)", micros(f.Until))
+		arguments = append(arguments, f.Below)
+	default:
 		add("g.created_at < ?", micros(f.Until))
 	}
 	if len(all) > 0 {
@@ -42,6 +47,7 @@ func (s *Store) ListGrants(ctx context.Context, filter store.Filter) ([]store.Gr
 
 // ListConsents lists consents, the newest first.
 func (s *Store) ListConsents(ctx context.Context, filter store.Filter) ([]store.Consent, error) {
+	filter.Below = ""
 	conditions, arguments := where(filter)
 	return readWhere(ctx, s, "ListConsents", `SELECT g.subject, g.client_id, g.scopes, g.claims, g.created_at, g.expires_at FROM consents g`+
 		conditions+` ORDER BY g.created_at DESC, g.subject, g.client_id LIMIT ?`, arguments, func(k *store.Consent) []any {

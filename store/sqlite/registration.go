@@ -65,7 +65,7 @@ func (s *Store) allowed(c *connection.Conn, client store.Client, by store.Regist
 }
 
 // DeleteClient removes a client with all that was granted to it.
-func (s *Store) DeleteClient(ctx context.Context, id, by string) error {
+func (s *Store) DeleteClient(ctx context.Context, id, by string, evidence ...store.Evidence) error {
 	return s.write(ctx, "DeleteClient", connection.Several, func(c *connection.Conn) error {
 		removed, err := c.Exec(`DELETE FROM clients WHERE id = ?`, id)
 		if err != nil {
@@ -90,19 +90,16 @@ func (s *Store) DeleteClient(ctx context.Context, id, by string) error {
 				return err
 			}
 		}
-		return nil
+		return insertEvidence(c, evidence)
 	})
 }
 
 // PutInitialToken inserts a token or replaces its organisation's.
-func (s *Store) PutInitialToken(ctx context.Context, token store.InitialToken) error {
-	return s.write(ctx, "PutInitialToken", connection.Single, func(c *connection.Conn) error {
-		_, err := c.Exec(`INSERT INTO initial_tokens (`+initialTokenColumns+`) VALUES (?, ?, ?, ?, ?, ?)
+func (s *Store) PutInitialToken(ctx context.Context, token store.InitialToken, evidence ...store.Evidence) error {
+	return s.change(ctx, "PutInitialToken", evidence, store.ErrConflict, `INSERT INTO initial_tokens (`+initialTokenColumns+`) VALUES (?, ?, ?, ?, ?, ?)
 			ON CONFLICT (organisation) DO UPDATE SET id = excluded.id, remaining = excluded.remaining,
 			created_at = excluded.created_at, expires_at = excluded.expires_at, profile = excluded.profile`,
-			token.ID[:], token.Organisation, token.Remaining, micros(token.CreatedAt), micros(token.ExpiresAt), token.Profile)
-		return conflict(err, store.ErrConflict)
-	})
+		token.ID[:], token.Organisation, token.Remaining, micros(token.CreatedAt), micros(token.ExpiresAt), token.Profile)
 }
 
 // InitialToken reads a token that may still be used.
@@ -135,17 +132,8 @@ func (s *Store) InitialTokens(ctx context.Context) ([]store.InitialToken, error)
 }
 
 // DeleteInitialToken removes an organisation's token.
-func (s *Store) DeleteInitialToken(ctx context.Context, organisation string) error {
-	return s.write(ctx, "DeleteInitialToken", connection.Single, func(c *connection.Conn) error {
-		removed, err := c.Exec(`DELETE FROM initial_tokens WHERE organisation = ?`, organisation)
-		if err != nil {
-			return err
-		}
-		if removed == 0 {
-			return store.ErrNotFound
-		}
-		return nil
-	})
+func (s *Store) DeleteInitialToken(ctx context.Context, organisation string, evidence ...store.Evidence) error {
+	return s.change(ctx, "DeleteInitialToken", evidence, store.ErrNotFound, `DELETE FROM initial_tokens WHERE organisation = ?`, organisation)
 }
 
 // Seed returns the value stored under a name.

@@ -13,7 +13,6 @@ const (
 	clientColumns = `id, profile, metadata, disabled, version, created_at, updated_at, access_token, organisation,
 		directory, directory_organisation, directory_software, directory_subject`
 	userColumns = `subject, username, password, claims, disabled, created_at, updated_at, user_code, erased_at, epoch, browsers_from`
-	keyColumns  = `id, algorithm, uses, state, uris, public, created_at, activated_at, retired_at`
 )
 
 func clientFields(c *store.Client) []any {
@@ -25,11 +24,6 @@ func clientFields(c *store.Client) []any {
 func userFields(u *store.User) []any {
 	return []any{&u.Subject, &u.Username, &u.Password, textField(&u.Claims), &u.Disabled,
 		timeField{&u.CreatedAt}, timeField{&u.UpdatedAt}, &u.UserCode, timeField{&u.ErasedAt}, &u.Epoch, timeField{&u.BrowsersFrom}}
-}
-
-func keyFields(k *store.Key) []any {
-	return []any{&k.ID, &k.Algorithm, listField{&k.Uses}, &k.State, listField{&k.URIs}, textField(&k.Public),
-		timeField{&k.CreatedAt}, timeField{&k.ActivatedAt}, timeField{&k.RetiredAt}}
 }
 
 // readOne runs a verb that reads one record.
@@ -72,22 +66,27 @@ func clientValues(client store.Client) []any {
 }
 
 // PutClient inserts a client or replaces its former version.
-func (s *Store) PutClient(ctx context.Context, client store.Client) error {
+func (s *Store) PutClient(ctx context.Context, client store.Client, evidence ...store.Evidence) error {
 	query := `UPDATE clients SET profile = ?2, metadata = ?3, disabled = ?4, version = ?5, created_at = ?6, updated_at = ?7,
 		access_token = ?8, organisation = ?9, directory = ?10, directory_organisation = ?11, directory_software = ?12,
 		directory_subject = ?13 WHERE id = ?1 AND version = ?5 - 1`
 	if client.Version == 1 {
 		query = insertClient
 	}
-	return s.write(ctx, "PutClient", connection.Single, func(c *connection.Conn) error {
-		stored, err := c.Exec(query, clientValues(client)...)
+	return s.change(ctx, "PutClient", evidence, store.ErrConflict, query, clientValues(client)...)
+}
+
+// change runs a verb that changes one row and stores the evidence with it; otherwise is the error when it changes none.
+func (s *Store) change(ctx context.Context, verb string, evidence []store.Evidence, otherwise error, statement string, arguments ...any) error {
+	return s.write(ctx, verb, connection.Several, func(c *connection.Conn) error {
+		changed, err := c.Exec(statement, arguments...)
 		if err != nil {
-			return err
+			return conflict(err, store.ErrConflict)
 		}
-		if stored == 0 {
-			return store.ErrConflict
+		if changed == 0 {
+			return otherwise
 		}
-		return nil
+		return insertEvidence(c, evidence)
 	})
 }
 
@@ -107,68 +106,20 @@ func (s *Store) Users(ctx context.Context) ([]store.User, error) {
 }
 
 // PutUser inserts or replaces a user.
-func (s *Store) PutUser(ctx context.Context, user store.User) error {
-	return s.write(ctx, "PutUser", connection.Single, func(c *connection.Conn) error {
-		stored, err := c.Exec(`INSERT INTO users (`+userColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, 1, NULL)
+func (s *Store) PutUser(ctx context.Context, user store.User, evidence ...store.Evidence) error {
+	// What is not changed was erased.
+	return s.change(ctx, "PutUser", evidence, store.ErrConflict, `INSERT INTO users (`+userColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, 1, NULL)
 			ON CONFLICT (subject) DO UPDATE SET username = excluded.username, password = excluded.password,
 			claims = excluded.claims, disabled = excluded.disabled,
 			created_at = excluded.created_at, updated_at = excluded.updated_at, user_code = excluded.user_code
 			WHERE users.erased_at IS NULL`,
-			user.Subject, user.Username, user.Password, text(user.Claims), user.Disabled,
-			micros(user.CreatedAt), micros(user.UpdatedAt), user.UserCode)
-		if err != nil {
-			return conflict(err, store.ErrConflict)
-		}
-		if stored == 0 {
-			return store.ErrConflict // erased
-		}
-		return nil
-	})
+		user.Subject, user.Username, user.Password, text(user.Claims), user.Disabled, micros(user.CreatedAt), micros(user.UpdatedAt), user.UserCode)
 }
 
-// Keys lists the keys that are not destroyed.
-func (s *Store) Keys(ctx context.Context) ([]store.Key, error) {
-	return readAll(ctx, s, "Keys",
-		`SELECT `+keyColumns+` FROM keys WHERE state <> 'destroyed' ORDER BY created_at, id`, keyFields)
-}
-
-// DestroyedKeys lists the keys that are.
-func (s *Store) DestroyedKeys(ctx context.Context) ([]store.Key, error) {
-	return readAll(ctx, s, "DestroyedKeys",
-		`SELECT `+keyColumns+` FROM keys WHERE state = 'destroyed' ORDER BY created_at, id`, keyFields)
-}
-
-// AddKey inserts a key.
-func (s *Store) AddKey(ctx context.Context, key store.Key) error {
-	return s.write(ctx, "AddKey", connection.Single, func(c *connection.Conn) error {
-		_, err := c.Exec(`INSERT INTO keys (`+keyColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			key.ID, key.Algorithm, list(key.Uses), key.State, list(key.URIs), text(key.Public),
-			micros(key.CreatedAt), micros(key.ActivatedAt), micros(key.RetiredAt))
-		return conflict(err, store.ErrConflict)
-	})
-}
-
-// MoveKey changes a key's state if it is still from.
-func (s *Store) MoveKey(ctx context.Context, id, from, to string, at time.Time) error {
-	return s.write(ctx, "MoveKey", connection.Single, func(c *connection.Conn) error {
-		moved, err := c.Exec(`UPDATE keys SET state = ?3,
-			activated_at = iif(?3 = 'active', ?4, activated_at),
-			retired_at = iif(?3 IN ('retiring', 'destroyed'), ?4, retired_at)
-			WHERE id = ?1 AND state = ?2`, id, from, to, micros(at))
-		if err != nil || moved > 0 {
-			return err
-		}
-		return existence(c, `SELECT 1 FROM keys WHERE id = ?`, id, store.ErrConflict)
-	})
-}
-
-// SetKeyURIs replaces a key's addresses if they are still from.
-func (s *Store) SetKeyURIs(ctx context.Context, id string, from, to []string) error {
-	return s.write(ctx, "SetKeyURIs", connection.Single, func(c *connection.Conn) error {
-		changed, err := c.Exec(`UPDATE keys SET uris = ?3 WHERE id = ?1 AND uris IS ?2 AND state <> 'destroyed'`, id, list(from), list(to))
-		if err != nil || changed > 0 {
-			return err
-		}
-		return existence(c, `SELECT 1 FROM keys WHERE id = ? AND state <> 'destroyed'`, id, store.ErrConflict)
-	})
+// ReplaceUser replaces a user who is as the caller read them.
+func (s *Store) ReplaceUser(ctx context.Context, user store.User, before time.Time, evidence ...store.Evidence) error {
+	return s.change(ctx, "ReplaceUser", evidence, store.ErrRevoked, `UPDATE users SET username = ?, password = ?, claims = ?, disabled = ?, created_at = ?,
+			updated_at = ?, user_code = ? WHERE subject = ? AND updated_at = ? AND erased_at IS NULL`,
+		user.Username, user.Password, text(user.Claims), user.Disabled, micros(user.CreatedAt), micros(user.UpdatedAt), user.UserCode,
+		user.Subject, micros(before))
 }

@@ -21,12 +21,14 @@ import (
 	"countersign/store"
 	"countersign/store/internal/backend"
 	"countersign/store/sqlite/internal/account"
+	"countersign/store/sqlite/internal/approvals"
 	"countersign/store/sqlite/internal/auditlog"
 	"countersign/store/sqlite/internal/connection"
 	"countersign/store/sqlite/internal/consents"
 	"countersign/store/sqlite/internal/dbfile"
 	"countersign/store/sqlite/internal/directories"
 	"countersign/store/sqlite/internal/figures"
+	"countersign/store/sqlite/internal/keys"
 	"countersign/store/sqlite/internal/signout"
 	"countersign/store/sqlite/internal/sweep"
 )
@@ -60,6 +62,8 @@ type (
 	lodged    = consents.Consents
 	standings = directories.Directories
 	counts    = figures.Figures
+	keyStates = keys.Keys
+	fourEyes  = approvals.Approvals
 )
 
 // Store is a [store.Store] in a file.
@@ -70,6 +74,8 @@ type Store struct {
 	lodged
 	standings
 	counts
+	keyStates
+	fourEyes
 	now     func() time.Time
 	verbs   backend.Verbs
 	writer  *connection.Writer
@@ -118,6 +124,8 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	s.chains = auditlog.Log{Read: s.read, Write: s.write, Pending: insertEvidence}
 	s.lodged = consents.Consents{Read: s.read, Write: s.write, Record: insertEvidence, Consume: consumeOneTimes, Revoke: revoke, Moment: s.moment}
 	s.standings = directories.Directories{Read: s.read, Write: s.write, Record: insertEvidence, Moment: s.moment}
+	s.keyStates = keys.Keys{Read: s.read, Write: s.write, Record: insertEvidence}
+	s.fourEyes = approvals.Approvals{Read: s.read, Write: s.write, Record: insertEvidence, Moment: s.moment}
 	s.counts = figures.Figures{Read: s.read, Write: s.write, Moment: s.moment}
 	if s.now == nil {
 		s.now = time.Now

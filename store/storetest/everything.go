@@ -37,6 +37,7 @@ type Everything struct {
 	document         store.DirectoryDocument
 	service          store.ServiceHour
 	refused          store.Refusal
+	approval         store.Approval
 	handOff          store.HandOff
 	browser          store.KnownBrowser
 	lodged, awaiting store.LodgedConsent
@@ -59,6 +60,8 @@ func FillEverything(t *testing.T, s store.Store) *Everything {
 	f.must(f.AddServiceHours(ctx, e.service))
 	e.refused = f.refusal("refused")
 	f.must(f.AddRefusals(ctx, store.RefusalBounds{Most: 10, Since: f.clock.Now().Add(-time.Hour)}, e.refused))
+	e.approval = f.approval()
+	f.must(f.OpenApproval(ctx, e.approval))
 	f.must(f.PutInitialToken(ctx, f.initialToken(3)))
 	f.must(f.AddKey(ctx, f.key("kid")))
 	e.seed, err = f.Seed(ctx, "nonces", []byte{0, 1, 0xff})
@@ -224,6 +227,7 @@ func (e *Everything) checkLasting(f *fixture) {
 	f.must(err)
 	f.equal(service, []store.ServiceHour{e.service})
 	f.equal(f.refusals("refused"), []store.Refusal{e.refused})
+	f.wantApproval(e.approval)
 
 	grant, err := f.AccessGrant(ctx, e.issued.AccessToken.ID)
 	f.must(err)

@@ -128,9 +128,9 @@ func (d Deciding) Arguments(into pgx.StrictNamedArgs) { maps.Copy(into, d.values
 const (
 	// Over is a condition on a row of lodged_consents: it has ended, and so is its grant forgotten.
 	Over = `status IN ('rejected', 'consumed', 'revoked', 'expired') AND NOT EXISTS (SELECT FROM grants g WHERE g.id = grant_id)`
-	// EndedOf ends the consents of a client; "deleted" has its id, $2 is the time, and $3 who deleted it.
-	EndedOf = `UPDATE lodged_consents l SET status = CASE WHEN l.status = 'awaiting' THEN 'rejected' ELSE 'revoked' END, changed_at = $2,
-		version = l.version + 1, ended_by = CASE $3::text WHEN 'client' THEN 'client' ELSE 'bank' END, reason = 'client deleted'
+	// EndedOf ends the consents of a client; "deleted" has its id, @now is the time, and @by who deleted it.
+	EndedOf = `UPDATE lodged_consents l SET status = CASE WHEN l.status = 'awaiting' THEN 'rejected' ELSE 'revoked' END, changed_at = @now,
+		version = l.version + 1, ended_by = CASE @by::text WHEN 'client' THEN 'client' ELSE 'bank' END, reason = 'client deleted'
 		FROM deleted WHERE l.client_id = deleted.id AND l.status IN ('awaiting', 'authorised')`
 	// Forgotten ends the consents of @subject at @now, and removes what they have about a person.
 	Forgotten = `UPDATE lodged_consents SET changed_at = CASE WHEN status = 'authorised' THEN @now ELSE changed_at END,

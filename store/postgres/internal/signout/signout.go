@@ -84,16 +84,16 @@ func (v Verbs) EndSession(ctx context.Context, session store.Digest, evidence ..
 }
 
 // EndSessions removes the sessions and enrolment codes of a subject, and enqueues the notices of the sessions.
-func (v Verbs) EndSessions(ctx context.Context, subject string) error {
-	arguments := v.Statements.Arguments(pgx.StrictNamedArgs{"subject": subject, "now": v.Moment()})
+func (v Verbs) EndSessions(ctx context.Context, subject string, evidence ...store.Evidence) error {
+	arguments := v.Statements.Arguments(pgx.StrictNamedArgs{"subject": subject, "now": v.Moment()}).Evidence(evidence)
 	return v.Run(ctx, "EndSessions", func(ctx context.Context, c *pgx.Conn) error {
 		var batch pgx.Batch
 		QueueLock(&batch, subject)
 		// A session that another transaction stores at the same time is not seen and stays; its epoch is over.
 		batch.Queue(`WITH counted AS (UPDATE users SET epoch = epoch + 1 WHERE subject = @subject
 			), ended AS (DELETE FROM sessions WHERE subject = @subject RETURNING sid
-			), `+Ended+`
-			DELETE FROM enrolments WHERE subject = @subject`, arguments)
+			), `+Ended+`, noted AS (`+named.InsertEvidence+`
+			) DELETE FROM enrolments WHERE subject = @subject`, arguments)
 		return c.SendBatch(ctx, &batch).Close()
 	})
 }

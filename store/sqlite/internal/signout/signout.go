@@ -137,7 +137,7 @@ func (v Verbs) EndSession(ctx context.Context, session store.Digest, evidence ..
 }
 
 // EndSessions removes the sessions and enrolment codes of a subject, and enqueues the notices of the sessions.
-func (v Verbs) EndSessions(ctx context.Context, subject string) error {
+func (v Verbs) EndSessions(ctx context.Context, subject string, evidence ...store.Evidence) error {
 	now := v.Now()
 	return v.Write(ctx, "EndSessions", connection.Several, func(c *connection.Conn) error {
 		if _, err := c.Exec(`UPDATE users SET epoch = epoch + 1 WHERE subject = ?`, subject); err != nil {
@@ -146,8 +146,10 @@ func (v Verbs) EndSessions(ctx context.Context, subject string) error {
 		if _, err := EndAll(c, subject, now); err != nil {
 			return err
 		}
-		_, err := c.Exec(`DELETE FROM enrolments WHERE subject = ?`, subject)
-		return err
+		if _, err := c.Exec(`DELETE FROM enrolments WHERE subject = ?`, subject); err != nil {
+			return err
+		}
+		return v.InsertEvidence(c, evidence)
 	})
 }
 

@@ -1,0 +1,145 @@
+// Package adminlistener opens the listener of the admin API, which is for operators alone.
+package adminlistener
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	stdlog "log"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"countersign/internal/admin"
+	"countersign/internal/adminapi"
+	"countersign/internal/adminapi/access"
+	"countersign/internal/ceremony"
+	"countersign/internal/config"
+	"countersign/internal/config/certificates"
+	"countersign/internal/config/operators"
+	"countersign/internal/directory"
+	"countersign/internal/jose"
+	"countersign/internal/listening"
+	"countersign/mtls"
+	"countersign/signer"
+	"countersign/store"
+)
+
+// Options are what the API works with.
+type Options struct {
+	Config *config.Config
+	Store  store.Store
+	// Rates are the limits of wrong passwords, and Fetch fetches the key sets of clients.
+	Rates directory.Rates
+	Fetch jose.Fetch
+	// Version is that of the program.
+	Version string
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+const (
+	// requestTimeout bounds a request: an HSM makes an RSA key in seconds.
+	requestTimeout = 60 * time.Second
+	// writeTimeout is longer, so that there is an answer.
+	writeTimeout = requestTimeout + 5*time.Second
+	headerBytes  = 16 << 10
+)
+
+// Open opens the listener, and makes the server that answers on it by TLS with [http.Server.ServeTLS]. Files that cannot be used
+// are an error, which names the key of the configuration.
+func Open(ctx context.Context, o Options) (net.Listener, *http.Server, error) {
+	c := o.Config.Admin
+	operators := DirectoryOf(c, o.Now)
+	if _, err := secured(c, operators); err != nil {
+		return nil, nil, err
+	}
+	routes, err := o.routes()
+	if err != nil {
+		return nil, nil, err
+	}
+	gate := access.Gate{Directory: operators, Now: o.Now, Log: o.Log, PerMinute: c.PerMinute, Timeout: requestTimeout}
+	handler, err := gate.Handler(routes...)
+	if err != nil {
+		return nil, nil, err
+	}
+	server := &http.Server{
+		Handler: handler, MaxHeaderBytes: headerBytes, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 20 * time.Second,
+		WriteTimeout: writeTimeout, IdleTimeout: 2 * time.Minute, ErrorLog: stdlog.New(refusals{o.Log}, "", 0),
+		TLSConfig: &tls.Config{
+			MinVersion:         tls.VersionTLS12,
+			NextProtos:         []string{"h2", "http/1.1"},
+			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return secured(c, operators) },
+			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+				return nil, fmt.Errorf("admin: no certificate") // GetConfigForClient has it
+			},
+		},
+	}
+	listener, _, err := listening.Open(ctx, c.Listen)
+	if err != nil {
+		return nil, nil, listening.Error("admin.listen", c.Listen, err)
+	}
+	return listener, server, nil
+}
+
+// routes are what operators may ask for.
+func (o Options) routes() ([]access.Route, error) {
+	c := o.Config
+	api, err := adminapi.New(adminapi.Config{
+		Store: o.Store, Now: o.Now, Rates: o.Rates, Fetch: o.Fetch, ApprovalsLast: c.Admin.ApprovalsLast.Std(),
+		Known: admin.NewClient{
+			Scopes: c.ScopeNames(), DetailTypes: c.DetailTypes(), Resources: c.ResourceNames(), TrustStores: c.TrustStoreNames(),
+			Origins: []string{c.Issuer, c.ListenMTLS.URL},
+		},
+		Keys: func(keys store.Store, dry bool, operators []string, report func(ceremony.Event)) *ceremony.Ceremony {
+			return &ceremony.Ceremony{
+				Keys: keys, Clients: keys, AccessTokens: signer.Algorithm(c.Tokens.AccessTokenAlgorithm), Signer: c.Signer, Schedule: ceremony.ScheduleOf(c),
+				Now: o.Now, Report: report, DryRun: dry, Operators: operators, Program: o.Version,
+			}
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return api.Routes(), nil
+}
+
+// DirectoryOf knows the operators of a configuration.
+func DirectoryOf(c operators.Admin, now func() time.Time) access.Directory {
+	known := access.Directory{Authorities: c.ClientCAFile.Path(), Now: now}
+	for _, one := range c.Operators {
+		known.Operators = append(known.Operators, access.Known{
+			Name: one.Name, Subject: one.CertificateDN, CertificateFile: one.CertificateFile.Path(), Roles: access.RolesOf(one.Roles),
+		})
+	}
+	return known
+}
+
+// secured is TLS with the files as they are now: operators come seldom, and certificates are short-lived. Whoever shows no certificate,
+// or an untrusted one, does not get through the handshake.
+func secured(c operators.Admin, known access.Directory) (*tls.Config, error) {
+	certificate, err := certificates.Pair("admin.certificate_file", c.CertificateFile, "admin.key_file", c.KeyFile)
+	if err != nil {
+		return nil, err
+	}
+	roots, err := certificates.Authorities("admin.client_ca_file", c.ClientCAFile)
+	if err != nil {
+		return nil, err
+	}
+	made := mtls.ServerConfig([]tls.Certificate{certificate}, true)
+	made.ClientAuth = tls.RequireAnyClientCert // verified by the rules of package mtls, at each request again
+	made.ClientCAs = roots                     // by these names a browser offers the right certificate
+	made.VerifyConnection = func(state tls.ConnectionState) error { return known.Trust(state.PeerCertificates) }
+	return made, nil
+}
+
+// refusals logs what net/http says of connections.
+type refusals struct{ log *slog.Logger }
+
+// Write implements io.Writer for one line of package net/http.
+func (r refusals) Write(line []byte) (int, error) {
+	r.log.Warn("admin connection refused", "error", strings.TrimSpace(string(line)))
+	return len(line), nil
+}
