@@ -42,7 +42,7 @@ func TestBound(t *testing.T) {
 	}
 }
 
-// Covers: LC-03, LC-04. A request without a consent that needs one, with another client's, an unknown, expired, rejected, consumed or
+// Covers: LC-03, LC-04, ATTACK-45. A request without a consent that needs one, with another client's, an unknown, expired, rejected, consumed or
 // revoked one, or one that does not cover its scopes, is refused when it is pushed, and nothing is kept.
 func TestRefusedWhenPushed(t *testing.T) {
 	t.Parallel()

@@ -330,3 +330,40 @@ func TestRaceOfNodes(t *testing.T) {
 		}
 	}
 }
+
+// Covers: GM-09. A grant that nobody claims ends; one that was claimed goes on.
+func TestGM09Unclaimed(t *testing.T) {
+	t.Parallel()
+	w, _ := fapitest.NewFullWorld(t)
+	a := managing(w, "a")
+	claimed := a.TokensFor(managed("create", "", "openid accounts")).Text("grant_id")
+	unclaimed := a.TokensFor(managed("create", "", "openid accounts")).Text("grant_id")
+	if q := a.Redirected(t, managed("merge", unclaimed, "openid payments")).Query(); q.Get("code") == "" {
+		t.Fatalf("%v", q)
+	}
+	purged := func(after time.Duration) {
+		t.Helper()
+		w.Clock.Advance(after)
+		if _, err := w.Store.Purge(t.Context(), 1000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	purged(30 * time.Minute)
+	t.Run("accepts what was merged into it while it may still be", func(t *testing.T) {
+		if r := query(t, a, unclaimed); r.Status != 200 || !slices.Contains(scopes(r), "payments") {
+			t.Errorf("%d %s", r.Status, r.Raw)
+		}
+	})
+	purged(4 * time.Hour)
+	t.Run("accepts a grant that was claimed", func(t *testing.T) {
+		if r := query(t, a, claimed); r.Status != 200 {
+			t.Errorf("%d %s", r.Status, r.Raw)
+		}
+	})
+	t.Run("refuses one whose code nobody redeemed", func(t *testing.T) {
+		if r := query(t, a, unclaimed); r.Status != 404 {
+			t.Errorf("%d %s", r.Status, r.Raw)
+		}
+		fapitest.TryAll(t, a.Push, fapitest.Bad("a merge with it", managed("merge", unclaimed, "openid"), 400, "invalid_grant_id"))
+	})
+}

@@ -279,18 +279,6 @@ func protocols() []Package {
 		}},
 		{"rs/grpcauth", []string{"rs"}},
 		{"rs/sqlreplay", []string{"rs"}},
-		{"rp", []string{
-			"internal/correlation", "internal/pause", "internal/random", "rp/client", "rp/internal/challenge", "rp/internal/claim", "rp/internal/reread",
-			"rp/internal/transaction", "rp/internal/web", "rp/session",
-		}},
-		{"rp/internal/challenge", nil},
-		{"rp/internal/claim", nil},
-		{"rp/internal/reread", []string{"rp/client", "rp/internal/signed"}},
-		{"rp/internal/transaction", []string{"rp/client", "rp/session"}},
-		{"rp/internal/web", nil},
-		{"rp/session", []string{"internal/random"}},
-		{"rp/session/sqlstore", []string{"rp/session"}},
-		{"rp/session/sessiontest", []string{"rp/session"}},
 	}
 }
 

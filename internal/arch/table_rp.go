@@ -4,12 +4,12 @@ package arch
 func relyingParties() []Package {
 	return []Package{
 		{"rp", []string{
-			"internal/correlation", "internal/random", "rp/client", "rp/internal/challenge", "rp/internal/claim", "rp/internal/reread",
+			"internal/correlation", "internal/pause", "internal/random", "rp/client", "rp/internal/challenge", "rp/internal/claim", "rp/internal/reread",
 			"rp/internal/transaction", "rp/internal/web", "rp/session",
 		}},
 		{"rp/internal/challenge", nil},
 		{"rp/internal/claim", nil},
-		{"rp/internal/reread", []string{"rp/client"}},
+		{"rp/internal/reread", []string{"rp/client", "rp/internal/signed"}},
 		{"rp/internal/transaction", []string{"rp/client", "rp/session"}},
 		{"rp/internal/web", nil},
 		{"rp/session", []string{"internal/random"}},

@@ -60,12 +60,5 @@ func Items() []Item {
 // Demanded reports whether the item needs a test now.
 func (i Item) Demanded() bool { return i.Later == Later{} && i.NoTest == "" }
 
-// The later parts of the product.
-const (
-	fapi1             = "FAPI 1.0"
-	grantManagement   = "grant management"
-	resourceMetadata  = "resource servers"
-	softwareStatement = "software statements"
-	cluster           = "several nodes"
-	ecosystem         = "ecosystems"
-)
+// resourceMetadata is a later part of the product.
+const resourceMetadata = "resource servers"

@@ -47,7 +47,7 @@ func attacks() []Group {
 		{ID: "ATTACK-42", Section: "RFC 9068 §4", Requires: "tokens of another issuer"},
 		{ID: "ATTACK-43", Section: "RFC 9396 §5", Requires: "authorization_details that are shown as one thing and enforced as another"},
 		{ID: "ATTACK-44", Section: "RFC 6749 §3.1", Requires: "parameters given twice"},
-		{ID: "ATTACK-45", Section: "ecosystems", Requires: "a consent of another client, or used before", Later: Later{ecosystem, "consents as resources come with the ecosystems that have them"}},
+		{ID: "ATTACK-45", Section: "ecosystems", Requires: "a consent of another client, or used before"},
 		{ID: "ATTACK-46", Section: "RFC 9700", Requires: "finding out secrets by timing or by differing answers"},
 		{ID: "ATTACK-47", Section: "RFC 9700 §4.8", Requires: "PKCE downgrade: plain, none, a verifier without a challenge, short verifiers"},
 		{ID: "ATTACK-48", Section: "signing", Requires: "an HSM that signs wrongly, with another key, or not at all"},

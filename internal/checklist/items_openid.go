@@ -58,7 +58,7 @@ func openID() []Group {
 			{ID: "GM-06", Section: "§6.5", Requires: "a grant can be revoked"},
 			{ID: "GM-07", Section: "§6.6", Requires: "the error codes"},
 			{ID: "GM-08", Section: "§7.1", Requires: "metadata"},
-			{ID: "GM-09", Section: "§5.6", Requires: "unclaimed grants end", Later: Later{grantManagement, "they end with their time, like those of any code that nobody redeems"}},
+			{ID: "GM-09", Section: "§5.6", Requires: "unclaimed grants end"},
 		}},
 		{"LO", "OpenID Connect logout", slices.Concat([]Item{
 			{ID: "LO-01", Section: "RP-Initiated §2, §4", Requires: "end_session_endpoint, with a question where no ID token of the session comes with it"},

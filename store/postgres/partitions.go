@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"countersign/store/postgres/internal/partition"
+	"countersign/store/postgres/internal/purge"
 )
 
 // partitioned are the tables that are kept in partitions.
@@ -15,7 +16,7 @@ func partitioned() []partition.Table {
 		{Name: "uses", Column: "until", Key: "kind, key", Width: oneTimeBucket, Ahead: 3 * oneTimeBucket, Keep: oneTimeKeep, EmptyDefault: true},
 		{Name: "access_tokens", Column: "expires_at", Key: "id", Width: time.Hour, Ahead: time.Hour, Keep: 2 * oneTimeMargin},
 		{Name: "interactions", Column: "expires_at", Key: "id", Width: time.Hour, Ahead: time.Hour, Keep: keepFor},
-		{Name: "codes", Column: "expires_at", Key: "id", Width: time.Hour, Ahead: time.Hour, Keep: keepFor},
+		{Name: "codes", Column: "expires_at", Key: "id", Width: time.Hour, Ahead: time.Hour, Keep: keepFor, Before: purge.Unclaimed},
 		{Name: "requests", Column: "expires_at", Key: "id", Width: time.Hour, Ahead: time.Hour, Keep: keepFor, Needed: "purge_at > $1"},
 	}
 }

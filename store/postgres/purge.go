@@ -26,6 +26,11 @@ func (s *Store) Purge(ctx context.Context, limit int) (removed int, err error) {
 		ended := func(table, column string, before time.Time) purge.Rows {
 			return purge.Rows{Table: table, Key: "id", Over: column + " <= $1", Before: before}
 		}
+		claims := func(table string, before time.Time) purge.Rows {
+			rows := ended(table, "expires_at", before)
+			rows.ClaimsEnd = now
+			return rows
+		}
 		removed, err = purge.Run(ctx, c, limit, []purge.Rows{
 			ended("requests_default", "purge_at", now),
 			ended("sessions", "expires_at", now),
@@ -33,10 +38,10 @@ func (s *Store) Purge(ctx context.Context, limit int) (removed int, err error) {
 			ended("access_tokens_default", "expires_at", now),
 			ended("refresh_tokens", "expires_at", now),
 			{Table: "pings", Key: "request_id", Over: "expires_at <= $1", Before: now},
-			ended("backchannel_requests", "expires_at", now.Add(-s.keepBackchannel)),
+			claims("backchannel_requests", now.Add(-s.keepBackchannel)),
 			ended("interactions_default", "expires_at", forgotten),
 			ended("hand_offs", "expires_at", forgotten),
-			ended("codes_default", "expires_at", forgotten),
+			claims("codes_default", forgotten),
 			ended("grants", "expires_at", now.Add(-s.keepGrants)),
 			ended("initial_tokens", "expires_at", forgotten),
 			ended("enrolments", "expires_at", forgotten),

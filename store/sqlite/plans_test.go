@@ -85,6 +85,11 @@ func mayRead() []string {
 		// In the order of an index, and no further than the limit.
 		"SCAN g USING INDEX grants_by_date in ",
 		"SCAN g USING INDEX consents_by_date in ",
+		// Within what a sweep has just found to be few.
+		"SCAN codes in SELECT id FROM codes WHERE expires_at <= ? ORDER BY id LIMIT 1 OFFSET ?",
+		"SCAN interactions in SELECT id FROM interactions WHERE expires_at <= ? ORDER BY id LIMIT 1 OFFSET ?",
+		"SCAN requests in SELECT rowid FROM requests WHERE purge_at <= ? ORDER BY rowid LIMIT 1 OFFSET ?",
+		"SCAN codes in UPDATE grants SET expires_at = min(expires_at, ?) WHERE id IN (SELECT grant_id FROM codes WHERE spent_at IS NULL AND expires_at <= ?",
 		// What waits for its chain is taken every few seconds.
 		"SCAN audit_waiting in ",
 	}

@@ -23,12 +23,15 @@ func sweptTables(keepGrants time.Duration) []sweep.Table {
 		{Name: "uses", Key: []string{"kind", "key"}, Ends: "until", Keep: keepUses},
 		{Name: "requests", Key: []string{"rowid"}, Ends: "purge_at"},
 		{Name: "interactions", Key: []string{"id"}, Ends: "expires_at", Keep: keepFor},
-		{Name: "codes", Key: []string{"id"}, Ends: "expires_at", Keep: keepFor},
+		{Name: "codes", Key: []string{"id"}, Ends: "expires_at", Keep: keepFor, Before: sweep.EndUnclaimedCodes},
 		{Name: "access_tokens", Key: []string{"id"}, Ends: "expires_at"},
 		{Name: "refresh_tokens", Key: []string{"id"}, Ends: "expires_at"},
 		{Name: "grants", Key: []string{"rowid"}, Ends: "expires_at", Keep: keepGrants},
 	}
 }
+
+// oldBackchannelRequests are those that go first.
+const oldBackchannelRequests = `expires_at <= ? ORDER BY expires_at, rowid LIMIT ?`
 
 // Purge removes what is no longer needed, at most limit records of each kind.
 //
@@ -45,7 +48,7 @@ func (s *Store) Purge(ctx context.Context, limit int) (removed int, err error) {
 func (s *Store) purge(ctx context.Context, limit int) (removed int, err error) {
 	now := s.moment()
 	forgotten := now.Add(-keepUses).UnixMicro()
-	ended, expired := now.UnixMicro(), now.Add(-keepFor).UnixMicro()
+	ended, expired, backchannelOver := now.UnixMicro(), now.Add(-keepFor).UnixMicro(), now.Add(-s.keepBackchannel).UnixMicro()
 	var found []sweep.Stretch
 	next := map[string]sweep.Position{}
 	err = s.readers.With(ctx, func(c *connection.Conn) error {
@@ -72,7 +75,7 @@ func (s *Store) purge(ctx context.Context, limit int) (removed int, err error) {
 		{`DELETE FROM known_browsers WHERE (subject, id) IN (SELECT subject, id FROM known_browsers WHERE expires_at <= ? LIMIT ?)`, ended},
 		{`DELETE FROM consents WHERE (subject, client_id) IN (SELECT subject, client_id FROM consents WHERE expires_at <= ? LIMIT ?)`, ended},
 		{`DELETE FROM pings WHERE request_id IN (SELECT request_id FROM pings WHERE expires_at <= ? LIMIT ?)`, ended},
-		{`DELETE FROM backchannel_requests WHERE id IN (SELECT id FROM backchannel_requests WHERE expires_at <= ? LIMIT ?)`, now.Add(-s.keepBackchannel).UnixMicro()},
+		{`DELETE FROM backchannel_requests WHERE id IN (SELECT id FROM backchannel_requests WHERE ` + oldBackchannelRequests + `)`, backchannelOver},
 		{`DELETE FROM backchannel_standings WHERE (subject, organisation) IN (SELECT subject, organisation FROM backchannel_standings
 			WHERE blocked_at IS NULL AND coalesce(denied_at, 0) <= ? LIMIT ?)`, now.Add(-store.DenialsLast).UnixMicro()},
 		{consents.PurgeNotices, now.Add(-store.ConsentNoticesLast).UnixMicro()},
@@ -92,6 +95,9 @@ func (s *Store) purge(ctx context.Context, limit int) (removed int, err error) {
 		s.clock.purged.Store(purged)
 		if err := s.clock.err(now); err != nil {
 			return connection.Keep(err)
+		}
+		if _, err := c.Exec(sweep.EndUnclaimed("backchannel_requests", oldBackchannelRequests), ended, backchannelOver, limit); err != nil {
+			return err
 		}
 		for _, step := range steps {
 			n, err := c.Exec(step.query, step.before, limit)

@@ -97,6 +97,55 @@ func testPurge(f *fixture) {
 	f.want(f.RevokeGrant(f.Context(), grant.ID, store.RevokedByOperator, nil), store.ErrNotFound)
 }
 
+// testPurgeUnclaimed: a grant that nobody claims ends, at the latest when what it could be claimed by is forgotten; one that was claimed
+// goes on.
+func testPurgeUnclaimed(f *fixture) {
+	f.whoIsAsked(false)
+	granted := func(ends time.Duration) (store.Grant, store.Code) {
+		grant := f.grant()
+		grant.ManagedID, grant.ExpiresAt = fmt.Sprint("managed ", f.number()), f.clock.Now().Add(ends)
+		code := f.code(grant)
+		f.granted(grant, code)
+		return grant, code
+	}
+	claimed, code := granted(100 * time.Hour)
+	f.must(f.RedeemCode(f.Context(), code.ID, f.issued(claimed)))
+	unclaimed, _ := granted(100 * time.Hour)
+	var more []store.Grant
+	for range 4 { // more than one purge removes
+		grant, _ := granted(100 * time.Hour)
+		more = append(more, grant)
+	}
+	request, asked := f.asked(), f.grant()
+	asked.ManagedID, asked.ExpiresAt = fmt.Sprint("managed ", f.number()), f.clock.Now().Add(100*time.Hour)
+	f.must(f.DecideBackchannel(f.Context(), allow(request, asked)))
+	taken, polled := f.asked(), f.grant()
+	polled.ManagedID, polled.ExpiresAt = fmt.Sprint("managed ", f.number()), f.clock.Now().Add(100*time.Hour)
+	f.must(f.DecideBackchannel(f.Context(), allow(taken, polled)))
+	f.must(f.RedeemBackchannel(f.Context(), taken.ID, f.issued(polled)))
+
+	f.clock.set(code.ExpiresAt.Add(time.Hour - time.Microsecond))
+	f.purged()
+	for _, grant := range []store.Grant{claimed, unclaimed, asked, polled} {
+		f.isManaged(grant)
+	}
+	f.clock.set(maxTime(code.ExpiresAt, request.ExpiresAt).Add(time.Hour + purgeSlack))
+	f.purged()
+	f.isManaged(claimed)
+	f.isManaged(polled)
+	for _, grant := range append(more, unclaimed, asked) {
+		_, err := f.ManagedGrant(f.Context(), grant.ClientID, grant.ManagedID)
+		f.want(err, store.ErrNotFound)
+	}
+}
+
+func maxTime(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 func testPurgeLimit(f *fixture) {
 	for i := range 5 {
 		subject := fmt.Sprint("subject ", i)

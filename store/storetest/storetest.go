@@ -53,6 +53,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store
 		{"Users", testUsers},
 		{"Keys", testKeys},
 		{"Purge", testPurge},
+		{"PurgeUnclaimed", testPurgeUnclaimed},
 		{"PurgeLimit", testPurgeLimit},
 		{"PurgeKeepsRequestInUse", testPurgeKeepsRequestInUse},
 		{"Cancelled", testCancelled},

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +26,8 @@ type Table struct {
 	Keep time.Duration
 	// Needed is a condition on rows that keep a partition beyond that, or empty; $1 is now.
 	Needed string
+	// Before prepares the drop of a partition, and returns whether it is done; nil for nothing to prepare.
+	Before func(ctx context.Context, c *pgx.Conn, partition string, now time.Time) (done bool, err error)
 	// EmptyDefault has the default partition emptied when nothing in it is needed: for a table whose rows are never deleted.
 	EmptyDefault bool
 }
@@ -124,6 +127,14 @@ func (t Table) drop(ctx context.Context, c *pgx.Conn, name string, now time.Time
 			return err
 		}
 	}
+	if !isDefault && t.Before != nil {
+		switch done, err := t.Before(ctx, c, name, now); {
+		case refusedBy(err, "42P01"): // another node has just dropped it
+			return nil
+		case err != nil || !done:
+			return err
+		}
+	}
 	if !isDefault {
 		return alter(ctx, c, fmt.Sprintf("LOCK TABLE %s IN ACCESS EXCLUSIVE MODE; DROP TABLE %s", t.Name, name))
 	}
@@ -148,18 +159,21 @@ func alter(ctx context.Context, c *pgx.Conn, statements string) error {
 		_, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '"+ddlTimeout+"'; "+statements, pgx.QueryExecModeSimpleProtocol)
 		return err
 	})
-	failure, ok := errors.AsType[*pgconn.PgError](err)
-	if !ok {
-		return err
-	}
-	switch failure.Code {
-	case "42P07", // another node has just made it
+	if refusedBy(err,
+		"42P07",          // another node has just made it
 		"42P17",          // the rows from before there were partitions are in that time
 		"23514",          // the default partition has rows of that time: they are deleted there
 		"42P01",          // another node has just dropped it
 		"42501",          // the role may not: everything stays in the default partition
-		"55P03", "40P01": // another session holds the lock for longer
+		"55P03", "40P01", // another session holds the lock for longer
+	) {
 		return nil
 	}
 	return err
+}
+
+// refusedBy reports whether the database refused a statement with one of the codes.
+func refusedBy(err error, codes ...string) bool {
+	failure, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && slices.Contains(codes, failure.Code)
 }

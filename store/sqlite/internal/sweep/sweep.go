@@ -30,6 +30,9 @@ type Table struct {
 	Ends string
 	// Keep is how long after that it stays.
 	Keep time.Duration
+	// Before makes a statement that is run before records are removed, from the condition on them. Its arguments are the time now, in
+	// microseconds, and those of the condition. It is nil for none.
+	Before func(condition string) string
 }
 
 // Sweeps remember how far the sweep of each table went. The zero value begins at the beginning.
@@ -138,6 +141,13 @@ func (t Table) Find(c *connection.Conn, at Position, before int64, limit int) (f
 // Remove removes what has ended in a stretch, and returns how much.
 func (s Stretch) Remove(c *connection.Conn) (int, error) {
 	arguments := append(append([]any{s.before}, s.from...), s.to...)
-	removed, err := c.Exec(`DELETE FROM `+s.Name+` WHERE `+s.Ends+` <= ?`+s.bound(">", s.from)+s.bound("<=", s.to), arguments...)
+	these := s.Ends + ` <= ?` + s.bound(">", s.from) + s.bound("<=", s.to)
+	if s.Before != nil {
+		now := s.before + s.Keep.Microseconds()
+		if _, err := c.Exec(s.Before(these), append([]any{now}, arguments...)...); err != nil {
+			return 0, err
+		}
+	}
+	removed, err := c.Exec(`DELETE FROM `+s.Name+` WHERE `+these, arguments...)
 	return int(removed), err
 }
