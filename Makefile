@@ -188,6 +188,22 @@ test-hsm: packages-hsm toolchain ## Hold six PKCS#11 modules to one contract and
 test-ingress: packages-ingress toolchain ## Try real nginx, HAProxy, Envoy, Apache and Caddy with their configurations in deploy/ingress
 	$(GO) test -count=1 -v -tags ingress ./deploy/ingress
 
+# Where the image goes.
+IMAGE ?= localhost/countersign:$(shell git describe --tags --always --dirty 2>/dev/null || echo development)
+.PHONY: container container-test helm upgrade packages-container packages-kubernetes
+container: packages-container build ## Build the image of the container with buildah, from Debian's libraries: [IMAGE=registry.example/countersign:1.0.0] [MODULES=/usr/lib/vendor/libpkcs11.so]
+	MODULES="$(MODULES)" BUILDAH="$(BUILDAH)" sh deploy/container/build.sh $(IMAGE) bin/countersign
+
+container-test: packages-container packages-run toolchain ## Build the image and run it read-only, without rights, with SoftHSM2 (as root); a part of make test
+	$(GO) test -count=1 -v -tags root ./deploy/container
+
+helm: packages-kubernetes packages-run toolchain ## Lint the chart, render it with several values, hold it to the schemas of Kubernetes, and give its configuration to the server; a part of make test
+	$(GO) run ./deploy/helm/generate
+	$(GO) test -count=1 -v ./deploy/helm/...
+
+upgrade: packages-test toolchain ## Upgrade two nodes behind HAProxy from the release before, and roll them back, under load; a part of make test
+	$(GO) test -count=1 -v ./deploy/upgrade
+
 torture-ciba: packages-torture packages-run build ## Race polls and decisions of backchannel requests on two nodes: [REQUESTS=12500], eight races each
 	$(GO) build -o bin/torture ./bench/torture
 	exec bin/torture -mode backchannel -requests $(REQUESTS)
@@ -296,7 +312,25 @@ packages-ingress: packages-test toolchain
 	$(install-missing)
 	@[ -x $(PROXIES)/bin/caddy ] || command -v caddy >/dev/null || GOBIN=$(PROXIES)/bin $(GO) install $(CADDY)
 
-packages-test: envoy
+# The image is built and run by root. Helm and the schemas of Kubernetes are Go programs and no part of our module.
+KUBERNETES       := $(CACHE)/countersign-kubernetes
+HELM             := helm.sh/helm/v3/cmd/helm@v3.22.0
+KUBECTL_VALIDATE := sigs.k8s.io/kubectl-validate@v0.0.4
+
+packages-container:
+	@missing=""; \
+	command -v buildah >/dev/null || missing="$$missing buildah"; \
+	command -v softhsm2-util >/dev/null || missing="$$missing softhsm2"; \
+	ls /usr/lib/*/pkcs11/p11-kit-client.so >/dev/null 2>&1 || missing="$$missing p11-kit-modules"; \
+	[ -e /etc/ssl/certs/ca-certificates.crt ] || missing="$$missing ca-certificates"; \
+	$(install-missing)
+
+packages-kubernetes: toolchain
+	@[ -x $(KUBERNETES)/bin/helm ] || command -v helm >/dev/null || GOBIN=$(KUBERNETES)/bin $(STAGE) "build helm, once" $(GO) install $(HELM)
+	@[ -x $(KUBERNETES)/bin/kubectl-validate ] || command -v kubectl-validate >/dev/null || \
+		GOBIN=$(KUBERNETES)/bin $(STAGE) "build kubectl-validate, once" $(GO) install $(KUBECTL_VALIDATE)
+
+packages-test: envoy packages-kubernetes
 	@missing=""; \
 	command -v softhsm2-util >/dev/null || missing="$$missing softhsm2"; \
 	command -v p11-kit >/dev/null || missing="$$missing p11-kit"; \
@@ -321,6 +355,8 @@ packages-test: envoy
 	command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing="$$missing nginx-light"; \
 	command -v haproxy >/dev/null || [ -x /usr/sbin/haproxy ] || missing="$$missing haproxy"; \
 	command -v promtool >/dev/null || missing="$$missing prometheus"; \
+	command -v buildah >/dev/null || [ "$$(id -u)" != 0 ] || missing="$$missing buildah"; \
+	command -v git >/dev/null || missing="$$missing git"; \
 	$(install-missing)
 
 define install-missing

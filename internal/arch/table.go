@@ -445,6 +445,7 @@ func around() []Package {
 		{"bench/floor", []string{"signer", "signer/pkcs11", "softhsm"}},
 		{"bench/load", []string{"bench/measure", "bench/servers", "internal/chart", "internal/flowclient", "internal/jose"}},
 		{"bench/measure", nil},
+		{"deploy/helm/generate", []string{"internal/config"}},
 		{"bench/signer", []string{"signer", "signer/pkcs11", "softhsm"}},
 		{"bench/abuse", []string{"bench/measure", "bench/servers", "internal/flowclient", "internal/jose"}},
 		{"bench/torture", []string{

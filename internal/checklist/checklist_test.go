@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 910 {
+	if len(seen) != 921 {
 		t.Errorf("%d items", len(seen))
 	}
 }
