@@ -1,6 +1,7 @@
 package upgrade
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -72,6 +73,7 @@ func (p *party) renew(ctx context.Context, refreshToken string) (flowclient.Toke
 	if err != nil {
 		return renewed, fmt.Errorf("refresh: %w", err)
 	}
+	renewed.RefreshToken = cmp.Or(renewed.RefreshToken, refreshToken) // which goes on, when no other comes
 	return renewed, p.use(ctx, renewed.AccessToken)
 }
 
