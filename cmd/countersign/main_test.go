@@ -29,7 +29,7 @@ var cluster postgrestest.Cluster
 type tests struct{ *testing.M }
 
 // Run implements testscript.TestingM.
-func (t tests) Run() int { return cluster.Run(t.M) }
+func (t tests) Run() int { return cluster.Run(t.M, &failing) }
 
 // TestScripts runs the command line sessions of testdata/script, with a real SoftHSM2.
 func TestScripts(t *testing.T) {

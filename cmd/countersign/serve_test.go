@@ -110,8 +110,14 @@ func (i *installation) serve(environment ...string) *running {
 // serveUntil starts the server and waits for a text in its log.
 func (i *installation) serveUntil(text string, environment ...string) *running {
 	i.t.Helper()
+	return i.serveConfig(i.config(), text, environment...)
+}
+
+// serveConfig is serveUntil with another configuration.
+func (i *installation) serveConfig(file, text string, environment ...string) *running {
+	i.t.Helper()
 	r := &running{t: i.t, logs: new(logBuffer), end: make(chan error, 1)}
-	r.cmd = exec.Command("countersign", "serve", "--config", i.config())
+	r.cmd = exec.Command("countersign", "serve", "--config", file)
 	r.cmd.Env = append(os.Environ(), environment...)
 	r.cmd.Stdout, r.cmd.Stderr = r.logs, r.logs
 	if err := r.cmd.Start(); err != nil {

@@ -44,7 +44,9 @@ type Cluster struct {
 	process   *os.Process
 	exited    chan struct{}
 	databases int
-	lock      sync.Mutex
+	// failed is set when it was killed for good.
+	failed bool
+	lock   sync.Mutex
 }
 
 // Run runs the tests of a package and then stops the server, and others, and removes their files. It returns the exit
@@ -72,7 +74,11 @@ func (c *Cluster) Database(t testing.TB) string {
 	name := "test" + strconv.Itoa(c.databases)
 	c.lock.Unlock()
 	c.administer(t, "CREATE DATABASE "+name)
-	t.Cleanup(func() { c.administer(t, "DROP DATABASE "+name+" WITH (FORCE)") })
+	t.Cleanup(func() {
+		if !c.failed {
+			c.administer(t, "DROP DATABASE "+name+" WITH (FORCE)")
+		}
+	})
 	return c.url(name)
 }
 
@@ -159,6 +165,20 @@ func (c *Cluster) Crash(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.kill(t)
+	// A process that was just killed may hold the shared memory for another moment.
+	for range 100 {
+		if err = c.serve(programs, identity); err == nil {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Fatal(err)
+}
+
+// kill kills the server with all its processes.
+func (c *Cluster) kill(t testing.TB) {
+	t.Helper()
 	// The children first: without their parent they would end by themselves, in order.
 	listed, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", c.process.Pid))
 	if err != nil {
@@ -171,14 +191,6 @@ func (c *Cluster) Crash(t testing.TB) {
 	}
 	_ = c.process.Kill()
 	<-c.exited
-	// A process that was just killed may hold the shared memory for another moment.
-	for range 100 {
-		if err = c.serve(programs, identity); err == nil {
-			return
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	t.Fatal(err)
 }
 
 func (c *Cluster) launch(server *exec.Cmd, identity *syscall.Credential) (err error) {

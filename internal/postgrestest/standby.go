@@ -2,6 +2,7 @@ package postgrestest
 
 import (
 	"context"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,7 +15,7 @@ import (
 
 // Standby starts a second server that follows the cluster (streaming replication), until the test ends, and waits until it does. It
 // calls itself walreceiver there, as standbys do.
-func (c *Cluster) Standby(t testing.TB) {
+func (c *Cluster) Standby(t testing.TB) *Standby {
 	t.Helper()
 	programs, err := find()
 	if err != nil {
@@ -60,6 +61,50 @@ func (c *Cluster) Standby(t testing.TB) {
 		<-exited
 	})
 	c.followed(t, log.Name())
+	return &Standby{cluster: c, folder: folder}
+}
+
+// Standby is a server that follows a cluster.
+type Standby struct {
+	cluster *Cluster
+	folder  string
+}
+
+// URL names both servers for a database of the cluster: whichever takes writes is used.
+func (s *Standby) URL(database string) string {
+	address, err := url.Parse(database)
+	if err != nil {
+		panic(err) // the cluster made it
+	}
+	query := address.Query()
+	query.Set("host", s.cluster.directory+","+s.folder)
+	query.Set("target_session_attrs", "read-write")
+	address.RawQuery = query.Encode()
+	return address.String()
+}
+
+// Fail kills the server that the standby follows, for good (SIGKILL): with the test its databases are gone.
+func (s *Standby) Fail(t testing.TB) {
+	t.Helper()
+	s.cluster.failed = true
+	s.cluster.kill(t)
+}
+
+// Promote has the standby take writes.
+func (s *Standby) Promote(t testing.TB) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	query := url.Values{"host": {s.folder}, "user": {"postgres"}, "sslmode": {"disable"}}
+	conn, err := pgx.Connect(ctx, "postgres:///postgres?"+query.Encode())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	var promoted bool
+	if err := conn.QueryRow(ctx, "SELECT pg_promote()").Scan(&promoted); err != nil || !promoted {
+		t.Fatalf("the standby is not promoted: %v", err)
+	}
 }
 
 // followed waits until the cluster has a standby.
