@@ -49,18 +49,18 @@ func TestNM122Manifests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for what, pair := range map[string][2]string{
-		"a field that there is not":          {"minReadySeconds:", "readySeconds:"},
-		"a number that is text":              {"maxSkew: 1", "maxSkew: one"},
-		"an unknown field of another's kind": {"scheme: https", "schema: https"},
+	for what, pair := range map[string][3]string{
+		"a field that there is not":          {"minReadySeconds:", "readySeconds:", "readySeconds"},
+		"a number that is text":              {"maxSkew: 1", "maxSkew: one", "maxSkew"},
+		"an unknown field of another's kind": {"scheme: https", "schema: https", "schema"},
 	} {
 		t.Run("refuses "+what, func(t *testing.T) {
 			changed := strings.Replace(manifests, pair[0], pair[1], 1)
 			if changed == manifests {
 				t.Fatalf("%s is not in the manifests", pair[0])
 			}
-			if err := check(t, changed); err == nil {
-				t.Error("it is valid")
+			if err := check(t, changed); err == nil || !strings.Contains(err.Error(), pair[2]) {
+				t.Errorf("%s is not named: %v", pair[2], err)
 			}
 		})
 	}
