@@ -279,14 +279,18 @@ func (r *rendering) entries(n *node, values []any, p place) (format Format, item
 	format, items = r.bare(n, values, p)
 	for i, each := range values {
 		named := false
-		if items[i], named = r.named(n, each, items[i]); named {
+		switch items[i], named = r.named(n, each, items[i]); {
+		case named:
 			format = Text
+		case len(items[i].Lines) > 0: // what comes first is what the entry is called
+			first := items[i].Lines[0]
+			format, items[i].Label, items[i].Lang, items[i].Lines = first.Format, first.Value, first.ValueLang, items[i].Lines[1:]
 		}
 	}
 	return format, items
 }
 
-// bare are the entries as they are in the object.
+// bare are the entries as they are in the object: plain values by a label, objects by their lines.
 func (r *rendering) bare(n *node, values []any, p place) (format Format, items []Item) {
 	for i, each := range values {
 		item := Item{}
@@ -303,10 +307,6 @@ func (r *rendering) bare(n *node, values []any, p place) (format Format, items [
 		}
 		for _, group := range inner.groups() {
 			item.Lines = append(item.Lines, group.Lines...)
-		}
-		if len(item.Lines) > 0 {
-			item.Lang = item.Lines[0].ValueLang
-			format, item.Label, item.Lines = item.Lines[0].Format, item.Lines[0].Value, item.Lines[1:]
 		}
 		items = append(items, item)
 	}

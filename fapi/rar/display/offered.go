@@ -272,9 +272,6 @@ func (r *rendering) named(n *node, value any, item Item) (Item, bool) {
 	parts := []string{Exact(account.Kind.in(r.l, r.of.languages.first())), Exact(account.Number)}
 	if n.plainList() {
 		parts = append(parts, item.Label, item.Detail)
-	} else if item.Label != "" {
-		first := Line{Label: r.firstLabel(n), Value: item.Label, ValueLang: item.Lang}
-		item.Lines = append([]Line{first}, item.Lines...)
 	}
 	parts = slices.DeleteFunc(parts, func(part string) bool { return part == "" })
 	item.Label, item.Lang, item.Detail, item.DetailLang = Exact(account.Name), "", strings.Join(parts, " · "), ""
@@ -290,11 +287,6 @@ func (i Item) inOne() string {
 		return i.Label
 	}
 	return i.Label + " (" + i.Detail + ")"
-}
-
-// firstLabel is what the first value of an entry is called.
-func (r *rendering) firstLabel(n *node) string {
-	return n.annotation.Label.in(r.l, r.of.languages.first())
 }
 
 // WithoutBalances returns the views without what accounts hold, which may change while somebody reads them: decisions are not bound to
