@@ -1,7 +1,5 @@
 //go:build root
 
-// Package container builds the image by buildah and runs it as a cluster would: as a user without rights, on a root that is
-// read-only. Both want root here.
 package container
 
 import (

@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 921 {
+	if len(seen) != 922 {
 		t.Errorf("%d items", len(seen))
 	}
 }

@@ -14,5 +14,6 @@ func deployed() []Group {
 		{ID: "NM-128", Section: "operation", Requires: "nodes behind a load balancer are upgraded from the release before, and rolled back, under load without a failed flow"},
 		{ID: "NM-129", Section: "operation", Requires: "each procedure of docs/operations.md works as it is written, and its output is the real one"},
 		{ID: "NM-130", Section: "operation", Requires: "each alert leads to its procedure, and each link leads somewhere"},
+		{ID: "NM-131", Section: "Kubernetes, Secrets", Requires: "a Secret that changes is read again as a kubelet changes it, whole or not at all"},
 	}}}
 }

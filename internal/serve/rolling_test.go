@@ -29,6 +29,7 @@ defaults
     timeout connect 5s
     timeout client 60s
     timeout server 60s
+    timeout check 4s
     option httpchk GET /health/ready
     default-server check inter 200ms fall 2 rise 1 check-ssl verify none
 frontend through
