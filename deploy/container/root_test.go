@@ -64,10 +64,10 @@ func TestNM120Root(t *testing.T) {
 		arguments []string
 		want      string
 	}{
-		"a folder that is there":                {[]string{folder, program}, "is there already"},
-		"a module that is no package's":         {[]string{filepath.Join(t.TempDir(), "root"), program, own(t)}, "no package of Debian has"},
-		"a module that is not there":            {[]string{filepath.Join(t.TempDir(), "root"), program, "/usr/lib/vendor/none.so"}, "none.so"},
-		"a program that is not there": {[]string{filepath.Join(t.TempDir(), "root"), "/usr/lib/vendor/none"}, "none"},
+		"a folder that is there":        {[]string{folder, program}, "is there already"},
+		"a module that is no package's": {[]string{filepath.Join(t.TempDir(), "root"), program, own(t)}, "no package of Debian has"},
+		"a module that is not there":    {[]string{filepath.Join(t.TempDir(), "root"), program, "/usr/lib/vendor/none.so"}, "none.so"},
+		"a program that is not there":   {[]string{filepath.Join(t.TempDir(), "root"), "/usr/lib/vendor/none"}, "none"},
 	} {
 		t.Run("refuses "+what, func(t *testing.T) {
 			if output, err := lay(test.arguments...); err == nil || !strings.Contains(output, test.want) {
