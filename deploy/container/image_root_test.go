@@ -212,7 +212,7 @@ func (i *image) describes(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := image.OCIv1.Config
-	if c.User != "65532:65532" || !slices.Equal(c.Entrypoint, []string{"/usr/bin/countersign"}) || !slices.Equal(c.Cmd, []string{"serve"}) || c.StopSignal != "SIGTERM" || len(c.ExposedPort) != 3 {
+	if c.User != "65532:65532" || !slices.Equal(c.Entrypoint, []string{"/usr/bin/countersign"}) || !slices.Equal(c.Cmd, []string{"serve"}) || c.StopSignal != "SIGTERM" || len(c.ExposedPort) != 4 {
 		t.Errorf("%+v", c)
 	}
 	if c.Labels["org.opencontainers.image.version"] == "" || !slices.Contains(c.Env, "COUNTERSIGN_CONFIG=/etc/countersign/countersign.toml") {

@@ -8,6 +8,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math/big"
 	"os"
@@ -15,18 +16,46 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"countersign/softhsm"
 )
 
-// server builds the program.
+// built is the folder with the program, once it is wanted.
+var built string
+
+// binary is the program, built for the first test that wants it.
+var binary = sync.OnceValues(func() (string, error) {
+	folder, err := os.MkdirTemp("", "countersign")
+	if err != nil {
+		return "", err
+	}
+	built = folder
+	program := filepath.Join(folder, "countersign")
+	output, err := exec.Command("go", "build", "-o", program, "countersign/cmd/countersign").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, output)
+	}
+	return program, nil
+})
+
+// TestMain removes it.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if built != "" {
+		_ = os.RemoveAll(built) // it is in the folder for temporary files
+	}
+	os.Exit(code)
+}
+
+// server gives the program.
 func server(t *testing.T) string {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "countersign")
-	if output, err := exec.Command("go", "build", "-o", program, "countersign/cmd/countersign").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, output)
+	program, err := binary()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return program
 }

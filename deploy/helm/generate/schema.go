@@ -20,6 +20,7 @@ func ofTheChart() map[string][]string {
 		"store":       {"driver", "file", "url_file", "notify_url_file"},
 		"signer":      {"module", "token", "pin_file", "pin_env", "environment", "state_dir", "development_key_file"},
 		"limits":      {"drain_time", "shutdown_timeout"},
+		"admin":       {"listen", "certificate_file", "key_file", "client_ca_file"},
 		"metrics":     {"listen", "certificate_file", "key_file", "client_ca_file", "client_name"},
 	}
 }

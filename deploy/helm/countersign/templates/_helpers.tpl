@@ -83,6 +83,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- $_ := set $own "metrics" $metrics -}}
 {{- end -}}
+{{- if $v.admin.enabled -}}
+{{- $_ := set $own "admin" (dict "listen" "0.0.0.0:9443" "certificate_file" "/etc/countersign/admin/tls.crt" "key_file" "/etc/countersign/admin/tls.key" "client_ca_file" "/etc/countersign/admin/ca.crt") -}}
+{{- end -}}
 {{- include "countersign.toml" (dict "table" (mergeOverwrite (deepCopy $v.config) $own) "path" "") -}}
 {{- end -}}
 
@@ -162,6 +165,9 @@ seccompProfile: { type: RuntimeDefault }
 {{- if .Values.metrics.enabled }}
 - { name: metrics, mountPath: /etc/countersign/metrics, readOnly: true }
 {{- end }}
+{{- if .Values.admin.enabled }}
+- { name: admin, mountPath: /etc/countersign/admin, readOnly: true }
+{{- end }}
 {{- range .Values.files }}
 - { name: {{ printf "file-%s" .name | quote }}, mountPath: {{ printf "/etc/countersign/%s" .name | quote }}, readOnly: true }
 {{- end }}
@@ -196,6 +202,10 @@ seccompProfile: { type: RuntimeDefault }
 {{- if .Values.metrics.enabled }}
 - name: metrics
   secret: { secretName: {{ .Values.metrics.existingSecret | quote }}, defaultMode: 0400 }
+{{- end }}
+{{- if .Values.admin.enabled }}
+- name: admin
+  secret: { secretName: {{ .Values.admin.existingSecret | quote }}, defaultMode: 0400 }
 {{- end }}
 {{- range .Values.files }}
 - name: {{ printf "file-%s" .name | quote }}
