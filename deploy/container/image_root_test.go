@@ -5,6 +5,7 @@ package container
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -20,6 +21,7 @@ import (
 	"time"
 
 	"countersign/internal/devsetup/setuptest"
+	"countersign/softhsm"
 )
 
 // image is the image that was built, and a container of it.
@@ -169,6 +171,7 @@ func TestNM120Image(t *testing.T) {
 			t.Errorf("no process of the server has loaded SoftHSM2: %s", modules)
 		}
 	})
+	t.Run("accepts a token that p11-kit serves from beside it", func(t *testing.T) { i.sidecar(t, file) })
 	t.Run("refuses to write to its root", func(t *testing.T) {
 		if said := i.run("/usr/bin/countersign", "backup", "/etc/countersign/copy.db", "--config", file); !strings.Contains(said, "read-only file system") {
 			t.Error(said)
@@ -187,6 +190,69 @@ func TestNM120Image(t *testing.T) {
 			t.Errorf("it logs\n%s", logs)
 		}
 	})
+}
+
+// sidecar serves the token of an installation by p11-kit on a socket, as a sidecar of the chart does, and has the keys be used by way of
+// it, with the client in the image.
+func (i *image) sidecar(t *testing.T, file string) {
+	folder := filepath.Dir(strings.Replace(file, "/var/lib/countersign", i.state, 1))
+	conf := filepath.Join(t.TempDir(), "softhsm2.conf")
+	text := fmt.Sprintf("directories.tokendir = %s\nlog.level = ERROR\n", filepath.Join(folder, "hsm", "tokens"))
+	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	module, err := softhsm.Module()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, place := range []string{conf, i.state} { // the folders of tests are root's
+		for at := filepath.Dir(place); at != "/"; at = filepath.Dir(at) {
+			info, err := os.Stat(at)
+			if err == nil && info.Mode().Perm()&0o001 == 0 {
+				err = os.Chmod(at, info.Mode().Perm()|0o001)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	served := exec.Command("p11-kit", "server", "--foreground", "--provider", module, "--name", filepath.Join(i.state, "socket"), "pkcs11:token=countersign")
+	served.Env = append(os.Environ(), "SOFTHSM2_CONF="+conf)
+	served.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}, Pdeathsig: syscall.SIGKILL}
+	said := new(output)
+	served.Stdout, served.Stderr = said, said
+	if err := served.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = served.Process.Kill()
+		_ = served.Wait() // it was killed
+	}()
+	for range 100 {
+		if _, err := os.Stat(filepath.Join(i.state, "socket")); err == nil {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	settings, err := os.ReadFile(filepath.Join(folder, "countersign.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := regexp.MustCompile(`(?m)^module = .*$`).ReplaceAllString(string(settings), `module = "/usr/lib/pkcs11/p11-kit-client.so"`)
+	changed = regexp.MustCompile(`(?m)^SOFTHSM2_CONF = .*$`).ReplaceAllString(changed, `P11_KIT_SERVER_ADDRESS = "unix:path=/var/lib/countersign/socket"`)
+	if !strings.Contains(changed, "P11_KIT_SERVER_ADDRESS") {
+		t.Fatalf("the configuration is another:\n%s", settings)
+	}
+	other := filepath.Join(folder, "sidecar.toml")
+	if err := errors.Join(os.WriteFile(other, []byte(changed), 0o600), os.Chown(other, user, user)); err != nil {
+		t.Fatal(err)
+	}
+	printed := i.run("/usr/bin/countersign", "keys", "verify", "--config", filepath.Join(filepath.Dir(file), "sidecar.toml"))
+	for _, algorithm := range []string{"PS256", "ES256"} { // p11-kit does not pass EdDSA on
+		if !regexp.MustCompile(algorithm + ` .* signs`).MatchString(printed) {
+			t.Errorf("%s does not sign: %s\n%s", algorithm, printed, said)
+		}
+	}
 }
 
 // describes looks at the image's configuration.
