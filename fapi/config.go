@@ -147,8 +147,8 @@ type Config struct {
 	SessionLifetime     time.Duration // 1 h
 	// AccessTokenAlgorithm signs access tokens; PS256 by default.
 	AccessTokenAlgorithm string
-	// Warning is shown by /health/ready, such as that the keys are in no HSM; empty for none.
-	Warning string
+	// Warning is shown by /health/ready, such as that the keys are in no HSM; empty for none, and nil for never one.
+	Warning func() string
 	// Hung reports what only a restart of the process cures, such as a module that hangs in it: /health/live then answers 503;
 	// nil when there is nothing of the kind.
 	Hung func() error

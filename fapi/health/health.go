@@ -86,8 +86,8 @@ type Config struct {
 	// Hung reports what only a restart of the process cures: liveness is then answered with 503; nil when there is nothing of the
 	// kind.
 	Hung func() error
-	// Warning is shown by readiness, such as that the keys are in no HSM; empty for none.
-	Warning string
+	// Warning is shown by readiness, such as that the keys are in no HSM; empty for none, and nil for never one.
+	Warning func() string
 	Now     func() time.Time
 	Log     *slog.Logger
 }
@@ -96,7 +96,7 @@ type Config struct {
 type Handler struct {
 	hung    func() error
 	store   Store
-	warning string
+	warning func() string
 	now     func() time.Time
 	log     *slog.Logger
 
@@ -174,7 +174,10 @@ func (h *Handler) live(w http.ResponseWriter, r *http.Request, _ endpoint.At) er
 // ready reports whether a load balancer should send requests here: something was written to the store just now, and an HSM
 // has just made a signature with each key that the published key verifies.
 func (h *Handler) ready(w http.ResponseWriter, r *http.Request, _ endpoint.At) error {
-	answer, status := report{Status: "ok", Parts: map[string]string{}, Warning: h.warning}, http.StatusOK
+	answer, status := report{Status: "ok", Parts: map[string]string{}}, http.StatusOK
+	if h.warning != nil {
+		answer.Warning = h.warning()
+	}
 	found := h.check(r.Context())
 	for _, one := range found.replicas {
 		word := "ok"

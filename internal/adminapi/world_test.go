@@ -128,9 +128,15 @@ func newWorld(t *testing.T, changes ...func(*config.Config)) *world {
 // node starts a listener, until the test ends.
 func (w *world) node() string {
 	w.Helper()
-	opened, server, err := adminlistener.Open(w.Context(), adminlistener.Options{
-		Config: w.config, Store: w.store, Rates: serve.PasswordRates(w.config.Limits), Version: "v1", Now: w.now, Log: slog.New(slog.NewTextHandler(w.log, nil)),
+	log := slog.New(slog.NewTextHandler(w.log, nil))
+	api, err := adminlistener.New(adminlistener.Options{
+		Config: w.config, Store: w.store, Rates: serve.PasswordRates(w.config.Limits), Version: "v1", Now: w.now, Log: log,
 	})
+	if err != nil {
+		w.Fatal(err)
+	}
+	current := func() *adminlistener.API { return api }
+	opened, server, err := adminlistener.Open(w.Context(), w.config.Admin.Listen, current, api.Handler, log)
 	if err != nil {
 		w.Fatal(err)
 	}

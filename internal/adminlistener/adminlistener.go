@@ -48,38 +48,52 @@ const (
 	headerBytes  = 16 << 10
 )
 
-// Open opens the listener, and makes the server that answers on it by TLS with [http.Server.ServeTLS]. Files that cannot be used
-// are an error, which names the key of the configuration.
-func Open(ctx context.Context, o Options) (net.Listener, *http.Server, error) {
+// API is the admin API of one configuration.
+type API struct {
+	// Handler answers its requests.
+	Handler http.Handler
+
+	config    operators.Admin
+	operators access.Directory
+}
+
+// New makes the API of a configuration. Files that cannot be used are an error, which names the key of the configuration.
+func New(o Options) (*API, error) {
 	c := o.Config.Admin
-	operators := DirectoryOf(c, o.Now)
-	if _, err := secured(c, operators); err != nil {
-		return nil, nil, err
+	made := &API{config: c, operators: DirectoryOf(c, o.Now)}
+	if _, err := secured(c, made.operators); err != nil {
+		return nil, err
 	}
 	routes, err := o.routes()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	gate := access.Gate{Directory: operators, Now: o.Now, Log: o.Log, PerMinute: c.PerMinute, Timeout: requestTimeout}
-	handler, err := gate.Handler(routes...)
-	if err != nil {
-		return nil, nil, err
-	}
+	gate := access.Gate{Directory: made.operators, Now: o.Now, Log: o.Log, PerMinute: c.PerMinute, Timeout: requestTimeout}
+	made.Handler, err = gate.Handler(routes...)
+	return made, err
+}
+
+// Open opens the listener at an address, and makes the server that answers on it by TLS with [http.Server.ServeTLS]: by handler, and
+// with the certificate and for the operators of the API that is current when somebody connects.
+func Open(ctx context.Context, address string, current func() *API, handler http.Handler, log *slog.Logger) (net.Listener, *http.Server, error) {
 	server := &http.Server{
 		Handler: handler, MaxHeaderBytes: headerBytes, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 20 * time.Second,
-		WriteTimeout: writeTimeout, IdleTimeout: 2 * time.Minute, ErrorLog: stdlog.New(refusals{o.Log}, "", 0),
+		WriteTimeout: writeTimeout, IdleTimeout: 2 * time.Minute, ErrorLog: stdlog.New(refusals{log}, "", 0),
 		TLSConfig: &tls.Config{
-			MinVersion:         tls.VersionTLS12,
-			NextProtos:         []string{"h2", "http/1.1"},
-			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return secured(c, operators) },
+			MinVersion: tls.VersionTLS12,
+			NextProtos: []string{"h2", "http/1.1"},
+			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+				api := current()
+				return secured(api.config, api.operators)
+			},
 			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 				return nil, fmt.Errorf("admin: no certificate") // GetConfigForClient has it
 			},
 		},
 	}
-	listener, _, err := listening.Open(ctx, c.Listen)
+	listener, _, err := listening.Open(ctx, address)
 	if err != nil {
-		return nil, nil, listening.Error("admin.listen", c.Listen, err)
+		return nil, nil, listening.Error("admin.listen", address, err)
 	}
 	return listener, server, nil
 }

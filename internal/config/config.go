@@ -27,48 +27,49 @@ type (
 )
 
 // Config is the whole file. Tags: toml names the key, doc describes it, default is the value of an absent key,
-// required demands it, enum lists the only values, min and max bound it, lax says how it protects less than its default.
+// required demands it, enum lists the only values, min and max bound it, lax says how it protects less than its default,
+// reload whether a change is taken without a restart ([change.Live]).
 type Config struct {
-	Issuer string `toml:"issuer" required:"true" doc:"Issuer identifier (RFC 8414 §2): the https address that clients know, without query, fragment or trailing slash."`
+	Issuer string `toml:"issuer" reload:"restart" required:"true" doc:"Issuer identifier (RFC 8414 §2): the https address that clients know, without query, fragment or trailing slash."`
 
-	Profiles string `toml:"profiles" default:"fapi2-security" doc:"Security profiles that clients may be held to, separated by spaces: fapi2-security, fapi2-message-signing, fapi1-advanced, presets of ecosystems such as uk-openbanking, or PRESET/BASE; countersign profile list has them all. Each client is held to its own; the discovery document describes what these allow."`
+	Profiles string `toml:"profiles" reload:"live" default:"fapi2-security" doc:"Security profiles that clients may be held to, separated by spaces: fapi2-security, fapi2-message-signing, fapi1-advanced, presets of ecosystems such as uk-openbanking, or PRESET/BASE; countersign profile list has them all. Each client is held to its own; the discovery document describes what these allow."`
 
-	Listen     Listen          `toml:"listen" doc:"The listener for browsers and for clients that authenticate with private_key_jwt. It never asks for a client certificate."`
-	ListenMTLS ListenMTLS      `toml:"listen_mtls" doc:"The listener that asks for a client certificate (RFC 8705). It is off while its address is empty."`
-	Store      Store           `toml:"store" doc:"Where grants, tokens, clients and users are kept."`
-	Signer     Signer          `toml:"signer" doc:"The PKCS#11 module and token that hold the signing keys."`
-	Tokens     Tokens          `toml:"tokens" doc:"How long things live, and what signs access tokens."`
-	Sessions   Sessions        `toml:"sessions" doc:"Signed-in browsers."`
-	Caches     caches.Caches   `toml:"caches" doc:"What a node remembers so that it need not read or fetch it again. More takes memory (docs/operations.md), less takes time. A cache that is full forgets; nothing fails."`
-	Limits     Limits          `toml:"limits" doc:"Bounds on what a connection may cost."`
-	Telemetry  Telemetry       `toml:"telemetry" doc:"Logs and traces. Neither holds a secret."`
-	Metrics    observe.Metrics `toml:"metrics" doc:"Metrics, for Prometheus and OpenTelemetry. See docs/metrics.md."`
-	Admin      operators.Admin `toml:"admin" doc:"The admin API, for operators with certificates. See docs/admin-api.md."`
-	Why        observe.Why     `toml:"why" doc:"What is kept of refused requests. No secret is in it. See docs/why.md."`
-	Audit      Audit           `toml:"audit" doc:"The audit log: signed messages, and what operators change. It cannot be turned off."`
-	Resources  Resources       `toml:"resources" doc:"Protected resources that the server itself answers, beside UserInfo."`
-	Retention  Retention       `toml:"retention" doc:"How long ended records are kept. One-time values are kept as long as they could be replayed, regardless of these settings."`
-	DPoP       DPoP            `toml:"dpop" doc:"Proofs of possession (RFC 9449)."`
-	Brand      Brand           `toml:"brand" doc:"Whose pages users see, and in which languages. There is no key for CSS or HTML: who may style may hide the amount. See docs/brand.md."`
+	Listen     Listen          `toml:"listen" reload:"each" doc:"The listener for browsers and for clients that authenticate with private_key_jwt. It never asks for a client certificate."`
+	ListenMTLS ListenMTLS      `toml:"listen_mtls" reload:"each" doc:"The listener that asks for a client certificate (RFC 8705). It is off while its address is empty."`
+	Store      Store           `toml:"store" reload:"restart" doc:"Where grants, tokens, clients and users are kept."`
+	Signer     Signer          `toml:"signer" reload:"restart" doc:"The PKCS#11 module and token that hold the signing keys."`
+	Tokens     Tokens          `toml:"tokens" reload:"live" doc:"How long things live, and what signs access tokens."`
+	Sessions   Sessions        `toml:"sessions" reload:"live" doc:"Signed-in browsers."`
+	Caches     caches.Caches   `toml:"caches" reload:"live" doc:"What a node remembers so that it need not read or fetch it again. More takes memory (docs/operations.md), less takes time. A cache that is full forgets; nothing fails."`
+	Limits     Limits          `toml:"limits" reload:"each" doc:"Bounds on what a connection may cost."`
+	Telemetry  Telemetry       `toml:"telemetry" reload:"each" doc:"Logs and traces. Neither holds a secret."`
+	Metrics    observe.Metrics `toml:"metrics" reload:"restart" doc:"Metrics, for Prometheus and OpenTelemetry. See docs/metrics.md."`
+	Admin      operators.Admin `toml:"admin" reload:"each" doc:"The admin API, for operators with certificates. See docs/admin-api.md."`
+	Why        observe.Why     `toml:"why" reload:"live" doc:"What is kept of refused requests. No secret is in it. See docs/why.md."`
+	Audit      Audit           `toml:"audit" reload:"restart" doc:"The audit log: signed messages, and what operators change. It cannot be turned off."`
+	Resources  Resources       `toml:"resources" reload:"live" doc:"Protected resources that the server itself answers, beside UserInfo."`
+	Retention  Retention       `toml:"retention" reload:"restart" doc:"How long ended records are kept. One-time values are kept as long as they could be replayed, regardless of these settings."`
+	DPoP       DPoP            `toml:"dpop" reload:"live" doc:"Proofs of possession (RFC 9449)."`
+	Brand      Brand           `toml:"brand" reload:"live" doc:"Whose pages users see, and in which languages. There is no key for CSS or HTML: who may style may hide the amount. See docs/brand.md."`
 
-	ACRNames ACRNames `toml:"acr_names" doc:"Further names of the authentication context classes, such as those of an ecosystem, separated by spaces. Clients ask by them in acr_values and claims, also as essential, and the acr of their tokens is the name that they asked by. The classes' own names stay."`
+	ACRNames ACRNames `toml:"acr_names" reload:"live" doc:"Further names of the authentication context classes, such as those of an ecosystem, separated by spaces. Clients ask by them in acr_values and claims, also as essential, and the acr of their tokens is the name that they asked by. The classes' own names stay."`
 
-	Consents Consents `toml:"consents" doc:"Consents that clients lodge before they ask for an authorization, as in open-banking ecosystems. See docs/consents.md."`
+	Consents Consents `toml:"consents" reload:"live" doc:"Consents that clients lodge before they ask for an authorization, as in open-banking ecosystems. See docs/consents.md."`
 
-	ClaimsSource ClaimsSource `toml:"claims_source" doc:"An API of the operator's own that has the claims about users, in place of the built-in directory. It is off while its address is empty. See docs/claims-source.md."`
+	ClaimsSource ClaimsSource `toml:"claims_source" reload:"live" doc:"An API of the operator's own that has the claims about users, in place of the built-in directory. It is off while its address is empty. See docs/claims-source.md."`
 
-	CIBA         CIBA         `toml:"ciba" doc:"Clients that ask users on their own devices (CIBA, FAPI-CIBA). See docs/ciba.md."`
-	ApprovalApps ApprovalApps `toml:"approval_apps" doc:"What applications that approve backchannel requests may claim about how they have authenticated their user, by the sign-in under which they were enrolled. What exceeds it is refused. See docs/ciba-device.md."`
-	Account      Account      `toml:"account" doc:"Users' own accounts, at /account below the issuer, as an API for applications of your own. See docs/account.md."`
-	Login        Login        `toml:"login" doc:"A login of your own, to which users are sent to sign in, to decide, or for both. The built-in pages do the rest. See docs/own-login.md."`
-	Registration Registration `toml:"registration" doc:"Clients that register themselves (RFC 7591, RFC 7592)."`
-	Outbound     Outbound     `toml:"outbound" doc:"What the server itself reaches: jwks_uri, sector_identifier_uri and notification endpoints of clients. Only public addresses are reached, never redirects followed. Of each of the three, and of web push, 64 are reached at once, 4 of them (16 for notifications) for one organisation; what waits longer than 2 seconds for its turn is answered 503 with Retry-After."`
+	CIBA         CIBA         `toml:"ciba" reload:"live" doc:"Clients that ask users on their own devices (CIBA, FAPI-CIBA). See docs/ciba.md."`
+	ApprovalApps ApprovalApps `toml:"approval_apps" reload:"live" doc:"What applications that approve backchannel requests may claim about how they have authenticated their user, by the sign-in under which they were enrolled. What exceeds it is refused. See docs/ciba-device.md."`
+	Account      Account      `toml:"account" reload:"live" doc:"Users' own accounts, at /account below the issuer, as an API for applications of your own. See docs/account.md."`
+	Login        Login        `toml:"login" reload:"live" doc:"A login of your own, to which users are sent to sign in, to decide, or for both. The built-in pages do the rest. See docs/own-login.md."`
+	Registration Registration `toml:"registration" reload:"live" doc:"Clients that register themselves (RFC 7591, RFC 7592)."`
+	Outbound     Outbound     `toml:"outbound" reload:"live" doc:"What the server itself reaches: jwks_uri, sector_identifier_uri and notification endpoints of clients. Only public addresses are reached, never redirects followed. Of each of the three, and of web push, 64 are reached at once, 4 of them (16 for notifications) for one organisation; what waits longer than 2 seconds for its turn is answered 503 with Retry-After."`
 
-	TrustStores          []TrustStore          `toml:"trust_stores" doc:"Further sets of authorities for client certificates, such as those of one ecosystem each. A client whose registration names one in tls_client_auth_trust_store is held to that one alone, all others to listen_mtls.client_ca_file."`
-	Directories          []Directory           `toml:"directories" doc:"Directories of participants that vouch for clients by software statements (RFC 7591 §2.3), and suspend them. See docs/directory.md."`
-	Scopes               []Scope               `toml:"scopes" doc:"Scope values beyond openid, offline_access and the OpenID Connect claim scopes, with the sentence that users read when they decide."`
-	ResourceServers      []ResourceServer      `toml:"resource_servers" doc:"Other protected resources that access tokens can be asked for (RFC 8707). The issuer is always one."`
-	AuthorizationDetails []AuthorizationDetail `toml:"authorization_details" doc:"Types of authorization_details that clients can ask for (RFC 9396)."`
+	TrustStores          []TrustStore          `toml:"trust_stores" reload:"live" doc:"Further sets of authorities for client certificates, such as those of one ecosystem each. A client whose registration names one in tls_client_auth_trust_store is held to that one alone, all others to listen_mtls.client_ca_file."`
+	Directories          []Directory           `toml:"directories" reload:"live" doc:"Directories of participants that vouch for clients by software statements (RFC 7591 §2.3), and suspend them. See docs/directory.md."`
+	Scopes               []Scope               `toml:"scopes" reload:"live" doc:"Scope values beyond openid, offline_access and the OpenID Connect claim scopes, with the sentence that users read when they decide."`
+	ResourceServers      []ResourceServer      `toml:"resource_servers" reload:"live" doc:"Other protected resources that access tokens can be asked for (RFC 8707). The issuer is always one."`
+	AuthorizationDetails []AuthorizationDetail `toml:"authorization_details" reload:"live" doc:"Types of authorization_details that clients can ask for (RFC 9396)."`
 
 	// folder is where the file lies; relative file names start there.
 	folder string
@@ -79,29 +80,29 @@ type Config struct {
 
 // Listen is the main listener.
 type Listen struct {
-	Address         string `toml:"address" default:"127.0.0.1:8443" doc:"Host and port to listen on."`
-	CertificateFile File   `toml:"certificate_file" required:"true" doc:"TLS certificate chain, PEM, leaf first. Used by both listeners."`
-	KeyFile         Secret `toml:"key_file" required:"true" doc:"Private key of the TLS certificate, PEM."`
-	IngressNetworks string `toml:"ingress_networks" doc:"Networks of the ingresses in front of this listener, such as 10.1.2.0/28, separated by spaces. From there X-Forwarded-For is believed: its last address that is in none of them is the client's, in the log and for limits by address."`
-	StrictTransport string `toml:"strict_transport_security" default:"host" enum:"host,subdomains,preload" doc:"For which hosts browsers are told to use https only (RFC 6797), for two years: the host of the issuer, its subdomains too, or so that it may be put on the browsers' preload lists, which is hard to undo."`
+	Address         string `toml:"address" reload:"restart" default:"127.0.0.1:8443" doc:"Host and port to listen on."`
+	CertificateFile File   `toml:"certificate_file" reload:"live" required:"true" doc:"TLS certificate chain, PEM, leaf first. Used by both listeners."`
+	KeyFile         Secret `toml:"key_file" reload:"live" required:"true" doc:"Private key of the TLS certificate, PEM."`
+	IngressNetworks string `toml:"ingress_networks" reload:"live" doc:"Networks of the ingresses in front of this listener, such as 10.1.2.0/28, separated by spaces. From there X-Forwarded-For is believed: its last address that is in none of them is the client's, in the log and for limits by address."`
+	StrictTransport string `toml:"strict_transport_security" reload:"live" default:"host" enum:"host,subdomains,preload" doc:"For which hosts browsers are told to use https only (RFC 6797), for two years: the host of the issuer, its subdomains too, or so that it may be put on the browsers' preload lists, which is hard to undo."`
 }
 
 // ListenMTLS is the listener for client certificates.
 type ListenMTLS struct {
-	Address      string `toml:"address" doc:"Host and port to listen on, or unix: and the name of a socket for an ingress on this machine; empty turns the listener off."`
-	URL          string `toml:"url" doc:"Public https address of this listener, published in mtls_endpoint_aliases (RFC 8705 §5)."`
-	ClientCAFile File   `toml:"client_ca_file" doc:"Certificate authorities, PEM, whose client certificates tls_client_auth accepts. Without it only self_signed_tls_client_auth works."`
+	Address      string `toml:"address" reload:"restart" doc:"Host and port to listen on, or unix: and the name of a socket for an ingress on this machine; empty turns the listener off."`
+	URL          string `toml:"url" reload:"live" doc:"Public https address of this listener, published in mtls_endpoint_aliases (RFC 8705 §5)."`
+	ClientCAFile File   `toml:"client_ca_file" reload:"live" doc:"Certificate authorities, PEM, whose client certificates tls_client_auth accepts. Without it only self_signed_tls_client_auth works."`
 
-	IntermediatesFile File   `toml:"intermediates_file" doc:"Further certificates, PEM, between those authorities and the clients'. Needed for clients that send none, and behind an ingress that hands on the client's own certificate alone."`
-	Source            string `toml:"source" default:"direct" enum:"direct,rfc9440,nginx,ingress-nginx,haproxy,envoy,apache,caddy,traefik,aws-alb,aws-alb-passthrough,gcp,azure,azure-app-service,cloudflare,proxy-v2" doc:"Where client certificates are found: direct when clients connect to this listener themselves, else the kind of ingress that terminates their TLS. See deploy/ingress."`
-	IngressCAFile     File   `toml:"ingress_ca_file" doc:"Certificate authorities, PEM, of the certificate that the ingress shows when it connects."`
-	IngressName       string `toml:"ingress_name" doc:"DNS name or URI in that certificate (subjectAltName); several separated by spaces."`
-	IngressNetworks   string `toml:"ingress_networks" doc:"Networks that the ingress connects from, such as 10.1.2.0/28, separated by spaces; together with ingress_secret_file, in place of a certificate."`
-	IngressSecret     Secret `toml:"ingress_secret_file" doc:"File of the secret, at least 43 characters, that the ingress sends in the header Countersign-Ingress-Secret."`
-	IngressOldSecret  Secret `toml:"ingress_old_secret_file" doc:"File of the secret before, accepted too while ingresses change to the new one."`
-	ForwardedFor      bool   `toml:"forwarded_for" default:"false" doc:"The ingress sets or extends X-Forwarded-For: its last address that is not in ingress_networks is the client's, in the log and for limits by address. With proxy-v2 the PROXY header tells it anyway."`
-	Revocation        string `toml:"revocation" default:"off" enum:"off,soft,hard" doc:"Whether client certificates are looked up in CRLs and by OCSP: soft accepts a certificate when no source can be reached, hard does not."`
-	CRLFile           File   `toml:"crl_file" doc:"Certificate revocation lists, PEM, of the client authorities, kept fresh by the operator. Asked before the addresses in the certificates."`
+	IntermediatesFile File   `toml:"intermediates_file" reload:"live" doc:"Further certificates, PEM, between those authorities and the clients'. Needed for clients that send none, and behind an ingress that hands on the client's own certificate alone."`
+	Source            string `toml:"source" reload:"restart" default:"direct" enum:"direct,rfc9440,nginx,ingress-nginx,haproxy,envoy,apache,caddy,traefik,aws-alb,aws-alb-passthrough,gcp,azure,azure-app-service,cloudflare,proxy-v2" doc:"Where client certificates are found: direct when clients connect to this listener themselves, else the kind of ingress that terminates their TLS. See deploy/ingress."`
+	IngressCAFile     File   `toml:"ingress_ca_file" reload:"live" doc:"Certificate authorities, PEM, of the certificate that the ingress shows when it connects."`
+	IngressName       string `toml:"ingress_name" reload:"live" doc:"DNS name or URI in that certificate (subjectAltName); several separated by spaces."`
+	IngressNetworks   string `toml:"ingress_networks" reload:"live" doc:"Networks that the ingress connects from, such as 10.1.2.0/28, separated by spaces; together with ingress_secret_file, in place of a certificate."`
+	IngressSecret     Secret `toml:"ingress_secret_file" reload:"live" doc:"File of the secret, at least 43 characters, that the ingress sends in the header Countersign-Ingress-Secret."`
+	IngressOldSecret  Secret `toml:"ingress_old_secret_file" reload:"live" doc:"File of the secret before, accepted too while ingresses change to the new one."`
+	ForwardedFor      bool   `toml:"forwarded_for" reload:"live" default:"false" doc:"The ingress sets or extends X-Forwarded-For: its last address that is not in ingress_networks is the client's, in the log and for limits by address. With proxy-v2 the PROXY header tells it anyway."`
+	Revocation        string `toml:"revocation" reload:"live" default:"off" enum:"off,soft,hard" doc:"Whether client certificates are looked up in CRLs and by OCSP: soft accepts a certificate when no source can be reached, hard does not."`
+	CRLFile           File   `toml:"crl_file" reload:"live" doc:"Certificate revocation lists, PEM, of the client authorities, kept fresh by the operator. Asked before the addresses in the certificates."`
 }
 
 // TrustStore is a set of authorities for the certificates of some clients.
@@ -177,27 +178,27 @@ type Sessions struct {
 
 // Limits bound a connection.
 type Limits struct {
-	HeaderBytes       int      `toml:"header_bytes" default:"32768" min:"8192" max:"1048576" doc:"Largest header of a request."`
-	ReadHeaderTimeout Duration `toml:"read_header_timeout" default:"5s" min:"1s" max:"1m" doc:"How long a client may take to send a header."`
-	ReadTimeout       Duration `toml:"read_timeout" default:"15s" min:"1s" max:"5m" doc:"How long a client may take to send a whole request."`
-	WriteTimeout      Duration `toml:"write_timeout" default:"30s" min:"1s" max:"5m" doc:"How long an answer may take."`
-	IdleTimeout       Duration `toml:"idle_timeout" default:"2m" min:"1s" max:"10m" doc:"How long an unused connection is kept."`
-	Connections       int      `toml:"connections" default:"0" min:"0" max:"1048576" doc:"Connections of clients that may be open at once; 0 is as many as the limit of open files (RLIMIT_NOFILE) leaves beside what the server itself needs. At the limit, the network with the most gives up one that rests."`
-	DrainTime         Duration `toml:"drain_time" default:"5s" min:"0s" max:"5m" doc:"How long after SIGTERM requests are still taken while /health/ready says no and each answer ends its connection, so that a load balancer can notice: longer than it takes to find a node away."`
-	ShutdownTimeout   Duration `toml:"shutdown_timeout" default:"20s" min:"1s" max:"5m" doc:"How long running requests may take after SIGTERM."`
+	HeaderBytes       int      `toml:"header_bytes" reload:"restart" default:"32768" min:"8192" max:"1048576" doc:"Largest header of a request."`
+	ReadHeaderTimeout Duration `toml:"read_header_timeout" reload:"restart" default:"5s" min:"1s" max:"1m" doc:"How long a client may take to send a header."`
+	ReadTimeout       Duration `toml:"read_timeout" reload:"restart" default:"15s" min:"1s" max:"5m" doc:"How long a client may take to send a whole request."`
+	WriteTimeout      Duration `toml:"write_timeout" reload:"restart" default:"30s" min:"1s" max:"5m" doc:"How long an answer may take."`
+	IdleTimeout       Duration `toml:"idle_timeout" reload:"restart" default:"2m" min:"1s" max:"10m" doc:"How long an unused connection is kept."`
+	Connections       int      `toml:"connections" reload:"live" default:"0" min:"0" max:"1048576" doc:"Connections of clients that may be open at once; 0 is as many as the limit of open files (RLIMIT_NOFILE) leaves beside what the server itself needs. At the limit, the network with the most gives up one that rests."`
+	DrainTime         Duration `toml:"drain_time" reload:"live" default:"5s" min:"0s" max:"5m" doc:"How long after SIGTERM requests are still taken while /health/ready says no and each answer ends its connection, so that a load balancer can notice: longer than it takes to find a node away."`
+	ShutdownTimeout   Duration `toml:"shutdown_timeout" reload:"live" default:"20s" min:"1s" max:"5m" doc:"How long running requests may take after SIGTERM."`
 
-	ClientPerSecond          int `toml:"client_per_second" lax:"more" default:"50" min:"1" max:"100000" doc:"Requests a second that one client may send to one node, after a burst; more are answered with 429."`
-	ClientBurst              int `toml:"client_burst" lax:"more" default:"200" min:"1" max:"100000" doc:"Requests that one client may send at once."`
-	AddressFailuresPerSecond int `toml:"address_failures_per_second" lax:"more" default:"5" min:"1" max:"100000" doc:"Client authentications a second that may fail from one network address (a /64 of IPv6), after a burst; then the address must wait. As many others may fail that cost something: request objects by value, and signed error responses."`
-	AddressFailureBurst      int `toml:"address_failure_burst" lax:"more" default:"100" min:"1" max:"100000" doc:"Client authentications that may fail at once from one network address. Behind an ingress all clients may share one."`
+	ClientPerSecond          int `toml:"client_per_second" reload:"live" lax:"more" default:"50" min:"1" max:"100000" doc:"Requests a second that one client may send to one node, after a burst; more are answered with 429."`
+	ClientBurst              int `toml:"client_burst" reload:"live" lax:"more" default:"200" min:"1" max:"100000" doc:"Requests that one client may send at once."`
+	AddressFailuresPerSecond int `toml:"address_failures_per_second" reload:"live" lax:"more" default:"5" min:"1" max:"100000" doc:"Client authentications a second that may fail from one network address (a /64 of IPv6), after a burst; then the address must wait. As many others may fail that cost something: request objects by value, and signed error responses."`
+	AddressFailureBurst      int `toml:"address_failure_burst" reload:"live" lax:"more" default:"100" min:"1" max:"100000" doc:"Client authentications that may fail at once from one network address. Behind an ingress all clients may share one."`
 
-	PasswordBurst           int      `toml:"password_burst" default:"20" min:"4" max:"20" doc:"Wrong passwords at once for one user name, on all nodes together; half as many from one address, and from a browser in which the user has signed in before. Then sign-ins are answered with 429 without looking at the password."`
-	PasswordInterval        Duration `toml:"password_interval" default:"1m" min:"1m" max:"24h" doc:"After what time a user name takes one more; from one address five times as long."`
-	PasswordAddressBurst    int      `toml:"password_address_burst" default:"50" min:"5" max:"50" doc:"Wrong passwords at once from one network address (a /64 of IPv6), for whatever user names."`
-	PasswordAddressInterval Duration `toml:"password_address_interval" default:"6s" min:"6s" max:"1h" doc:"After what time an address may send one more."`
-	PasswordFailures        int      `toml:"password_failures" default:"100" min:"10" max:"100" doc:"Wrong passwords in a row that a user takes (NIST SP 800-63B-4 §3.2.2), a fifth of them from browsers in which the user has signed in before. Then only passkeys, and those browsers, sign in, until one has, the password is changed, or an operator runs users unlock."`
+	PasswordBurst           int      `toml:"password_burst" reload:"live" default:"20" min:"4" max:"20" doc:"Wrong passwords at once for one user name, on all nodes together; half as many from one address, and from a browser in which the user has signed in before. Then sign-ins are answered with 429 without looking at the password."`
+	PasswordInterval        Duration `toml:"password_interval" reload:"live" default:"1m" min:"1m" max:"24h" doc:"After what time a user name takes one more; from one address five times as long."`
+	PasswordAddressBurst    int      `toml:"password_address_burst" reload:"live" default:"50" min:"5" max:"50" doc:"Wrong passwords at once from one network address (a /64 of IPv6), for whatever user names."`
+	PasswordAddressInterval Duration `toml:"password_address_interval" reload:"live" default:"6s" min:"6s" max:"1h" doc:"After what time an address may send one more."`
+	PasswordFailures        int      `toml:"password_failures" reload:"live" default:"100" min:"10" max:"100" doc:"Wrong passwords in a row that a user takes (NIST SP 800-63B-4 §3.2.2), a fifth of them from browsers in which the user has signed in before. Then only passkeys, and those browsers, sign in, until one has, the password is changed, or an operator runs users unlock."`
 
-	PasswordMemory int `toml:"password_memory" default:"152" min:"19" max:"65536" doc:"What the passwords that are verified at once may take in all, in MiB: 19 for each. More at once than there are processors are of no use and not verified; the others wait."`
+	PasswordMemory int `toml:"password_memory" reload:"live" default:"152" min:"19" max:"65536" doc:"What the passwords that are verified at once may take in all, in MiB: 19 for each. More at once than there are processors are of no use and not verified; the others wait."`
 }
 
 // DPoP is for proofs of possession.

@@ -159,3 +159,11 @@ func visitFields(prefix string, table reflect.Value, visit func(string, reflect.
 		}
 	}
 }
+
+// Validate validates a configuration that was changed after it was read, as [Load] does.
+func (c *Config) Validate() error {
+	found := &collector{positions: c.positions, wrong: map[string]bool{}}
+	found.rules(c)
+	found.files(c)
+	return found.report(c.name)
+}

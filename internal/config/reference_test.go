@@ -1,12 +1,14 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 
+	"countersign/internal/config/change"
 	"countersign/internal/config/position"
 )
 
@@ -25,21 +27,28 @@ func TestReference(t *testing.T) {
 // reference describes every key in Markdown: a section for each table.
 func reference() string {
 	var out strings.Builder
-	referenceTable(&out, "", "Top level", "", reflect.TypeFor[Config]())
+	referenceTable(&out, "", "Top level", "", "", reflect.TypeFor[Config]())
 	return out.String()
 }
 
-func referenceTable(out *strings.Builder, prefix, title, doc string, table reflect.Type) {
+func referenceTable(out *strings.Builder, prefix, title, doc, reload string, table reflect.Type) {
 	fmt.Fprintf(out, "### %s\n\n", title)
 	if doc != "" {
 		fmt.Fprintf(out, "%s\n\n", doc)
+	}
+	if reload == change.Restart {
+		out.WriteString("Changes are taken by a restart.\n\n")
 	}
 	out.WriteString("| key | value | meaning |\n|---|---|---|\n")
 	for i := range table.NumField() {
 		field := table.Field(i)
 		name, ok := field.Tag.Lookup("toml")
 		if ok && field.Type.Kind() != reflect.Struct && field.Type.Kind() != reflect.Slice {
-			fmt.Fprintf(out, "| `%s` | %s | %s |\n", name, referenceValue(field), field.Tag.Get("doc"))
+			after := ""
+			if reload != change.Restart && field.Tag.Get("reload") == change.Restart {
+				after = " A change is taken by a restart."
+			}
+			fmt.Fprintf(out, "| `%s` | %s | %s%s |\n", name, referenceValue(field), field.Tag.Get("doc"), after)
 		}
 	}
 	out.WriteString("\n")
@@ -52,9 +61,9 @@ func referenceTable(out *strings.Builder, prefix, title, doc string, table refle
 		key := position.Join(prefix, name)
 		switch field.Type.Kind() {
 		case reflect.Struct:
-			referenceTable(out, key, "`["+key+"]`", field.Tag.Get("doc"), field.Type)
+			referenceTable(out, key, "`["+key+"]`", field.Tag.Get("doc"), cmp.Or(field.Tag.Get("reload"), reload), field.Type)
 		case reflect.Slice:
-			referenceTable(out, key, "`[["+key+"]]`", field.Tag.Get("doc"), field.Type.Elem())
+			referenceTable(out, key, "`[["+key+"]]`", field.Tag.Get("doc"), cmp.Or(field.Tag.Get("reload"), reload), field.Type.Elem())
 		}
 	}
 }

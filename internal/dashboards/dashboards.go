@@ -146,6 +146,10 @@ func duties() Dashboard {
 			{"Refused in front of the endpoints", Series, "short", "", []Query{query(`sum by (event) (increase(countersign_ingress_refusals_total{}[$__rate_interval]))`, "{{event}}")}, false},
 			{"Client certificates refused", Series, "short", "", []Query{query(`sum(increase(countersign_client_certificate_refusals_total{}[$__rate_interval]))`, "refused")}, false},
 			{"Certificates end in", Table, "s", "The certificate that ends first in each file.", []Query{query(`min by (file) (countersign_certificate_not_after_seconds{}) - time()`, "")}, false},
+			{"Configuration", Table, "none", "1 while a node runs with what its file says; when it took it, and how many reloads it has refused.", []Query{
+				query(`min by (instance) (countersign_configuration_in_use{})`, ""), query(`max by (instance) (countersign_configuration_taken_seconds{}) * 1000`, ""),
+				query(`max by (instance) (countersign_configuration_refusals_total{})`, ""),
+			}, false},
 			{"What runs", Table, "none", "", []Query{query(`countersign_build{}`, ""), query(`max by (instance) (countersign_store_schema{})`, "")}, false},
 			{"Processor", Series, "percentunit", "", []Query{query(`rate(process_cpu_seconds_total{}[$__rate_interval])`, "{{instance}}")}, false},
 			{"Memory", Series, "bytes", "", []Query{query(`process_resident_memory_bytes{}`, "{{instance}}")}, false},

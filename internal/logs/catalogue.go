@@ -628,6 +628,22 @@ func operation() []Group {
 				Remedy: "Restore the store. Nobody is refused because of it.",
 			},
 			{
+				Message: "configuration reload refused; keeping previous",
+				Levels:  []string{"error"},
+				Fields:  []string{"error"},
+				Cause: "The configuration file, or a file that it names, was changed and is wrong, or what it says cannot be put into use. " +
+					"The error names each problem with file, line and key. The server goes on with what it had; readiness shows a warning.",
+				Remedy: "Correct the file (`countersign config check`). It is read again when it changes, or at once by SIGHUP. " +
+					"What the error calls possible by a restart alone needs one.",
+			},
+			{
+				Message: "configuration changes not taken; restart to take them",
+				Levels:  []string{"warn"},
+				Fields:  []string{"keys"},
+				Cause:   "The configuration was read again and is in use, except for these keys, which a server takes only when it starts.",
+				Remedy:  "Restart the nodes one by one when it suits.",
+			},
+			{
 				Message: "file reload failed; keeping previous",
 				Levels:  []string{"error"},
 				Fields:  []string{"error", "key"},

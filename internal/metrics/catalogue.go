@@ -81,6 +81,10 @@ const (
 	certificateRefusals = "countersign.client_certificate.refusals"
 	ready               = "countersign.ready"
 	build               = "countersign.build"
+
+	configurationTaken   = "countersign.configuration.taken"
+	configurationInUse   = "countersign.configuration.in_use"
+	configurationRefused = "countersign.configuration.refusals"
 )
 
 // Catalogue lists every metric of the server, in the order of docs/metrics.md.
@@ -136,6 +140,9 @@ func Catalogue() []Metric {
 			"Requests that the gate in front of the endpoints refused: `client_certificate_forged` (the header came from somebody else than the ingress), `client_certificate_unreadable`.", "RFC 9440 §3"},
 		{certificateRefusals, Counter, "{certificate}", nil, "Client certificates that were not trusted, not the client's own, or of a kind that is not taken; those that failed in the handshake too.", "RFC 8705 §2"},
 		{ready, Gauge, "", []string{"part"}, "1 while the `store` takes writes and the `hsm` signs with each active key, else 0. Asked every 15 seconds, as /health/ready does.", ""},
+		{configurationTaken, Gauge, "s", nil, "When the configuration in use was taken: at the start, or by the last successful reload; in Unix time.", ""},
+		{configurationInUse, Gauge, "", nil, "1 while what the configuration file says is in use, else 0: it was changed and refused.", ""},
+		{configurationRefused, Counter, "{reload}", nil, "Reloads of the configuration that were refused since the start.", ""},
 		{build, Gauge, "", []string{"version", "go"}, "1, with what runs.", ""},
 	}
 }

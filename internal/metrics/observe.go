@@ -29,6 +29,8 @@ type Sample struct {
 	Ends map[string]time.Time
 	// Documents is when the documents of directories were fetched.
 	Documents []Document
+	// Configuration is how reading it again went; nil where it is not read again.
+	Configuration *Configuration
 	// Schema is the newest step of the schema.
 	Schema int64
 }
@@ -37,6 +39,15 @@ type Sample struct {
 type Document struct {
 	Directory, Kind string
 	FetchedAt       time.Time
+}
+
+// Configuration is how reading the configuration again went.
+type Configuration struct {
+	// TakenAt is when the one in use was taken, and Refused how many could not be taken so far.
+	TakenAt time.Time
+	Refused int
+	// InUse reports that the one in the file is in use.
+	InUse bool
 }
 
 // SampleLasts is how long a sample is shown.
@@ -92,6 +103,16 @@ func (m *Metrics) observe(made *maker, config Config) {
 			o(float64(end.Unix()), with("file", file))
 		}
 	}))
+	configured := func(look func(Configuration) float64) func(observer) {
+		return m.sampled(func(s *Sample, o observer) {
+			if s.Configuration != nil {
+				o(look(*s.Configuration))
+			}
+		})
+	}
+	made.gauge(configurationTaken, configured(func(c Configuration) float64 { return float64(c.TakenAt.Unix()) }))
+	made.gauge(configurationInUse, configured(func(c Configuration) float64 { return truth(c.InUse) }))
+	made.counted(configurationRefused, configured(func(c Configuration) float64 { return float64(c.Refused) }))
 	made.gauge(documentAge, m.sampled(func(s *Sample, o observer) {
 		for _, document := range s.Documents {
 			o(s.At.Sub(document.FetchedAt).Seconds(), with("directory", document.Directory, "document", document.Kind))

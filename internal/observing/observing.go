@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"countersign/fapi/event"
@@ -16,6 +17,7 @@ import (
 	"countersign/internal/availability"
 	"countersign/internal/config"
 	"countersign/internal/metrics"
+	"countersign/internal/reread"
 	"countersign/internal/why"
 	"countersign/signer"
 	"countersign/store"
@@ -42,6 +44,8 @@ type Observer struct {
 	server  *server
 	// seldom is what was found out last of what changes seldom.
 	seldom seldom
+	// config is the configuration in use.
+	config atomic.Pointer[config.Config]
 }
 
 // New makes an Observer, and opens the listener for metrics if there is one.
@@ -49,6 +53,7 @@ func New(ctx context.Context, o Options) (*Observer, error) {
 	made := &Observer{options: o, hours: &availability.Recorder{Node: o.Node, Now: o.Now, Log: o.Log}, refused: &why.Recorder{
 		Node: o.Node, Keep: o.Config.Why.Keep.Std(), Most: o.Config.Why.Most, Now: o.Now, Log: o.Log,
 	}}
+	made.config.Store(o.Config)
 	c := o.Config.Metrics
 	if c.Listen == "" && c.PushEvery == 0 {
 		return made, nil
@@ -71,6 +76,12 @@ func New(ctx context.Context, o Options) (*Observer, error) {
 		return nil, errors.Join(err, made.metrics.Shutdown(ctx))
 	}
 	return made, nil
+}
+
+// Configured says that another configuration is in use. It differs from the one before in what a running server takes.
+func (o *Observer) Configured(c *config.Config) {
+	o.config.Store(c)
+	o.refused.Bound(c.Why.Keep.Std(), c.Why.Most)
 }
 
 // push says where metrics are sent; nil when they are not.
@@ -155,6 +166,8 @@ type Parts struct {
 	Signer *signer.Signer
 	// Schema reads the newest step of the schema.
 	Schema func(context.Context) (int64, error)
+	// Configuration says how reading the configuration again went; nil where it is not read again.
+	Configuration func() reread.State
 }
 
 // Run serves the metrics, looks at the parts, and keeps the hours, until ctx ends; what was counted is stored then.

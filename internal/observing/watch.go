@@ -50,6 +50,10 @@ func (o *Observer) take(ctx context.Context, parts Parts, notReady map[string]er
 		sample.Pool = &pool
 		sample.Standbys, _ = pooled.Standbys(ctx)
 	}
+	if parts.Configuration != nil {
+		state := parts.Configuration()
+		sample.Configuration = &metrics.Configuration{TakenAt: state.TakenAt, Refused: state.Refused, InUse: state.Problem == ""}
+	}
 	if known, ok := parts.Store.(store.Conditioned); ok {
 		condition := known.Condition()
 		sample.Condition = &condition
@@ -68,11 +72,11 @@ type seldom struct {
 
 // examine looks at what changes seldom.
 func (o *Observer) examine(ctx context.Context, parts Parts, now time.Time) seldom {
-	found := seldom{at: now, ends: ends(o.options.Config)}
+	found := seldom{at: now, ends: ends(o.config.Load())}
 	if parts.Schema != nil {
 		found.schema, _ = parts.Schema(ctx) // 0 is not shown
 	}
-	for _, directory := range o.options.Config.Directories {
+	for _, directory := range o.config.Load().Directories {
 		for _, kind := range []string{"keys", "participants"} {
 			if document, err := parts.Store.DirectoryDocument(ctx, directory.Name, kind); err == nil {
 				found.documents = append(found.documents, metrics.Document{Directory: directory.Name, Kind: kind, FetchedAt: document.FetchedAt})

@@ -12,6 +12,7 @@ import (
 	"countersign/internal/config"
 	"countersign/internal/directory"
 	"countersign/internal/jose"
+	"countersign/internal/reread"
 )
 
 // Backchannel says what of CIBA a server with this configuration offers.
@@ -76,13 +77,13 @@ func pingCertificate(c config.CIBA) (*tls.Certificate, error) {
 	return shownCertificate("ciba.ping_certificate_file", c.ClientCertificate, "ciba.ping_key_file", c.ClientCertificateKey)
 }
 
-// pings has the keys that seal pings, and the certificate that is shown with them, read again.
-func (r *reloader) pings(c config.CIBA, settings *backchannel.Settings) {
+// rereadPings has the keys that seal pings, and the certificate that is shown with them, read again.
+func rereadPings(reload *reread.Files, c config.CIBA, settings *backchannel.Settings) {
 	if settings == nil {
 		return
 	}
 	if settings.Seals != nil {
-		r.add("ciba.ping_keys_file", []config.Secret{c.PingKeys}, func() (func(), error) {
+		reload.Add("ciba.ping_keys_file", []config.Secret{c.PingKeys}, func() (func(), error) {
 			text, err := c.PingKeys.Read()
 			if err != nil {
 				return nil, err
@@ -92,7 +93,7 @@ func (r *reloader) pings(c config.CIBA, settings *backchannel.Settings) {
 		})
 	}
 	if settings.Certificate != nil {
-		r.add("ciba.ping_certificate_file, ciba.ping_key_file", []config.Secret{config.Secret(c.ClientCertificate), c.ClientCertificateKey}, func() (func(), error) {
+		reload.Add("ciba.ping_certificate_file, ciba.ping_key_file", []config.Secret{config.Secret(c.ClientCertificate), c.ClientCertificateKey}, func() (func(), error) {
 			changed, err := pingCertificate(c)
 			return func() { settings.Certificate.Store(changed) }, err
 		})

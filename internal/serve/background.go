@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"countersign/fapi"
 	"countersign/internal/admin"
 	"countersign/internal/auditlog"
 	"countersign/internal/ceremony"
@@ -18,11 +17,11 @@ import (
 
 // start starts what runs beside the requests until ctx ends, and returns how to wait for the end of it: what came of a ping
 // is recorded and the audit log is sealed before that.
-func (s *server) start(ctx context.Context, endpoints *fapi.Server) (wait func()) {
+func (s *server) start(ctx context.Context) (wait func()) {
 	go purge(ctx, s.store, s.log)
 	go s.watchCondition(ctx)
 	if shared, ok := s.store.(store.Watcher); ok {
-		go shared.Watch(ctx, endpoints.OnChange)
+		go shared.Watch(ctx, s.live.onChange)
 	}
 	if plan := ceremony.ScheduleOf(s.Config); plan.Every > 0 {
 		scheduler := &ceremony.Scheduler{
@@ -32,11 +31,12 @@ func (s *server) start(ctx context.Context, endpoints *fapi.Server) (wait func()
 	}
 	stopSealing := s.seal(ctx)
 	var jobs sync.WaitGroup
-	jobs.Go(func() { endpoints.RunPings(ctx) })
-	jobs.Go(func() { endpoints.RunLogouts(ctx) })
-	jobs.Go(func() { endpoints.RunConsents(ctx) })
-	jobs.Go(func() { endpoints.RunDirectories(ctx) })
-	jobs.Go(func() { s.observer.Run(ctx, observing.Parts{Store: s.store, Signer: s.keys.Signer, Schema: s.schema}) })
+	jobs.Go(s.live.jobs.Wait)
+	jobs.Go(func() {
+		s.observer.Run(ctx, observing.Parts{
+			Store: s.store, Signer: s.keys.Signer, Schema: s.schema, Configuration: s.live.configuration.State,
+		})
+	})
 	jobs.Go(func() { s.lines.Run(ctx) })
 	jobs.Go(func() { s.alarms.refusals.lines.Run(ctx) })
 	return func() {

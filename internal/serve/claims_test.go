@@ -41,7 +41,7 @@ func TestKB27ClaimsSourceCertificate(t *testing.T) {
 		CertificateFile: config.File(d.write("claims.crt", stranger.certificate)), KeyFile: config.Secret(d.write("claims.key", stranger.key)),
 		CAFile: config.File(d.write("ca.crt", pemOf(t, shown).certificate)),
 	}}
-	s := &server{Options: Options{Config: c, Now: time.Now}, log: slog.New(slog.DiscardHandler), reload: d.reloader}
+	s := &server{Options: Options{Config: c, Now: time.Now}, log: slog.New(slog.DiscardHandler), reload: d.Files}
 	source, err := s.claimsSource()
 	if err != nil {
 		t.Fatal(err)

@@ -45,7 +45,7 @@ func TestConsentWebhook(t *testing.T) {
 		if change != nil {
 			change(&c)
 		}
-		s := &server{Options: Options{Config: &config.Config{Issuer: "https://login.example", Consents: c}, Now: time.Now}, log: slog.New(slog.DiscardHandler), reload: d.reloader}
+		s := &server{Options: Options{Config: &config.Config{Issuer: "https://login.example", Consents: c}, Now: time.Now}, log: slog.New(slog.DiscardHandler), reload: d.Files}
 		hook, err := s.consentWebhook()
 		if err != nil || hook == nil {
 			return 0, err

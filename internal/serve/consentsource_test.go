@@ -91,7 +91,7 @@ func TestLC65ConsentSource(t *testing.T) {
 
 // consentSettings are what a configuration makes of the settings.
 func consentSettings(d *desk, c config.Consents) (settings fapi.Config, err error) {
-	s := &server{Options: Options{Config: &config.Config{Issuer: "https://login.example", Consents: c}, Now: time.Now}, log: slog.New(slog.DiscardHandler), reload: d.reloader}
+	s := &server{Options: Options{Config: &config.Config{Issuer: "https://login.example", Consents: c}, Now: time.Now}, log: slog.New(slog.DiscardHandler), reload: d.Files}
 	err = s.consentAPIs(&settings)
 	return settings, err
 }

@@ -47,7 +47,7 @@ func TestLD26Directories(t *testing.T) {
 			change(&one)
 		}
 		c := &config.Config{Issuer: "https://login.example", Directories: []config.Directory{one}}
-		all, err := (&server{Options: Options{Config: c, Now: time.Now}, log: slog.New(slog.DiscardHandler), reload: d.reloader}).directories()
+		all, err := (&server{Options: Options{Config: c, Now: time.Now}, log: slog.New(slog.DiscardHandler), reload: d.Files}).directories()
 		if err != nil {
 			return directories.Settings{}, err
 		}

@@ -26,9 +26,10 @@ import (
 	"countersign/fapi/scope"
 	"countersign/internal/config"
 	"countersign/internal/directory"
-	"countersign/internal/hsm"
 	"countersign/internal/limit"
+	"countersign/internal/memory"
 	"countersign/internal/pages"
+	"countersign/internal/reread"
 	"countersign/mtls"
 )
 
@@ -96,9 +97,7 @@ func (s *server) offered(ctx context.Context) (fapi.Config, error) {
 			AddressFailuresPerSecond: float64(c.Limits.AddressFailuresPerSecond), AddressFailureBurst: c.Limits.AddressFailureBurst,
 		},
 	}
-	if c.Signer.DevelopmentKeyFile != "" {
-		settings.Warning = hsm.DevelopmentWarning
-	}
+	settings.Warning = s.warning
 	if c.ListenMTLS.Address != "" {
 		settings.MTLSIssuer = c.ListenMTLS.URL
 	}
@@ -116,7 +115,7 @@ func (s *server) offered(ctx context.Context) (fapi.Config, error) {
 		err = s.resolveHints(&settings)
 	}
 	if err == nil {
-		s.reload.pings(c.CIBA, settings.Backchannel)
+		rereadPings(s.reload, c.CIBA, settings.Backchannel)
 	}
 	return settings, err
 }
@@ -154,7 +153,7 @@ func strictTransport(scope string) string {
 }
 
 // offer adds what clients can ask for: scopes, resources, detail types, registration and CIBA.
-func offer(settings *fapi.Config, c *config.Config, reload *reloader, now func() time.Time) error {
+func offer(settings *fapi.Config, c *config.Config, reload *reread.Files, now func() time.Time) error {
 	for _, known := range c.Scopes {
 		settings.Scopes = append(settings.Scopes, scope.Scope{
 			Name: known.Name, Description: known.Description, Descriptions: known.Descriptions, AlwaysAsk: known.AlwaysAsk,
@@ -216,7 +215,7 @@ func (s *server) passwords(ctx context.Context, shared *limit.Shared) (browser.P
 	}
 	made, err := directory.New(directory.Config{
 		Users: s.store, Browsers: s.store, Limits: shared, Key: key, Now: s.Now, Rates: PasswordRates(s.Config.Limits),
-		Concurrency: passwordsAtOnce(s.Config.Limits.PasswordMemory),
+		Concurrency: memory.PasswordsAtOnce(s.Config.Limits.PasswordMemory),
 	})
 	if err != nil {
 		return browser.Passwords{}, err

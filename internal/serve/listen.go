@@ -12,19 +12,16 @@ import (
 	"sync/atomic"
 	"time"
 
-	"countersign/fapi"
 	"countersign/internal/config"
 	"countersign/internal/listening"
+	"countersign/internal/listening/bounded"
 	"countersign/mtls"
 )
 
 // listeners are the ports that are open, with what answers on them.
 type listeners struct {
-	open     []listener
-	shutdown time.Duration
-	// drain has readiness report not ready, and drainFor is how long a load balancer gets to notice.
-	drain    func()
-	drainFor time.Duration
+	open []listener
+	live *live
 	// closing has each answer end its connection.
 	closing *atomic.Bool
 }
@@ -38,25 +35,22 @@ type listener struct {
 
 // listen opens the ports: one for browsers and most clients and, when configured, one that asks for client
 // certificates.
-func listen(ctx context.Context, c *config.Config, s *fapi.Server, alarms *alarms, reload *reloader, now func() time.Time, log *slog.Logger) (*listeners, error) {
-	certificate, err := newServed(c.Listen, now, reload)
-	if err != nil {
-		return nil, err
-	}
+func listen(ctx context.Context, c *config.Config, live *live, refusals *refusals, now func() time.Time, log *slog.Logger) (*listeners, error) {
 	most, err := mostConnections(c)
 	if err != nil {
 		return nil, fmt.Errorf("read the limit of open files; set limits.connections: %w", err)
 	}
-	bound, closing := newConnections(most, now, log), &atomic.Bool{}
-	all := &listeners{shutdown: c.Limits.ShutdownTimeout.Std(), drain: s.Drain, drainFor: c.Limits.DrainTime.Std(), closing: closing}
-	add := func(key, address string, handler http.Handler, gate *gates, source string) error {
+	closing := &atomic.Bool{}
+	live.connections = bounded.New(most, now, log)
+	all := &listeners{live: live, closing: closing}
+	add := func(key, address string, handler func(*generation) http.Handler, source string) error {
 		opened, plain, err := listening.Open(ctx, address)
 		if err != nil {
 			return listening.Error(key, address, err)
 		}
 		server := &http.Server{
-			Handler:           closeWhen(closing, guardCertificates(handler, gate, alarms)),
-			TLSConfig:         certificate.config(source != ""),
+			Handler:           closeWhen(closing, live.handler(handler)),
+			TLSConfig:         live.tls(source != ""),
 			MaxHeaderBytes:    c.Limits.HeaderBytes,
 			ReadHeaderTimeout: c.Limits.ReadHeaderTimeout.Std(),
 			ReadTimeout:       c.Limits.ReadTimeout.Std(),
@@ -64,31 +58,24 @@ func listen(ctx context.Context, c *config.Config, s *fapi.Server, alarms *alarm
 			IdleTimeout:       c.Limits.IdleTimeout.Std(),
 		}
 		seen := &handshakes{}
-		server.ErrorLog = stdlog.New(connectionLog{alarms.refusals, seen, log}, "", 0)
+		server.ErrorLog = stdlog.New(connectionLog{refusals, seen, log}, "", 0)
 		if source != "" {
 			seen.watch(server)
 		}
-		server.ConnState = bound.watch(server.ConnState)
-		opened = boundedListener{opened, bound}
+		server.ConnState = live.connections.Watch(server.ConnState)
+		opened = live.connections.Listener(opened)
 		if source == mtls.SourceProxyProtocol {
 			opened, server.ConnContext = mtls.ProxyListener(opened), mtls.ProxyContext
 		}
 		all.open = append(all.open, listener{opened, server, plain})
 		return nil
 	}
-	gate, err := newGates(c.ListenMTLS, now, reload)
-	if err != nil {
-		return nil, err
-	}
-	forBrowsers, err := browserGate(c.Listen)
-	if err != nil {
-		return nil, err
-	}
-	if err := add("listen.address", c.Listen.Address, s.Handler(), fixedGate(forBrowsers), ""); err != nil {
+	if err := add("listen.address", c.Listen.Address, func(g *generation) http.Handler { return g.browsers }, ""); err != nil {
 		return nil, err
 	}
 	if c.ListenMTLS.Address != "" {
-		if err := add("listen_mtls.address", c.ListenMTLS.Address, s.MTLSHandler(), gate, c.ListenMTLS.Source); err != nil {
+		forCertificates := func(g *generation) http.Handler { return g.certificates }
+		if err := add("listen_mtls.address", c.ListenMTLS.Address, forCertificates, c.ListenMTLS.Source); err != nil {
 			return nil, errors.Join(err, all.open[0].Close())
 		}
 	}
@@ -119,22 +106,23 @@ func (l *listeners) serve(ctx context.Context, log *slog.Logger) error {
 	var err error
 	select {
 	case <-ctx.Done():
-		log.Info("stopping; finishing requests in flight", "timeout", l.shutdown)
+		log.Info("stopping; finishing requests in flight", "timeout", l.limits().ShutdownTimeout.Std())
 	case err = <-failed:
 	}
 	warn(log, "systemd notification failed", notify("STOPPING=1"))
-	l.drain()
+	l.live.drain()
 	l.closing.Store(true)
-	if err == nil && l.drainFor > 0 {
-		log.Info("draining; readiness reports not ready", "drain_time", l.drainFor)
-		over := time.NewTimer(l.drainFor)
+	// Meanwhile a load balancer notices.
+	if drainFor := l.limits().DrainTime.Std(); err == nil && drainFor > 0 {
+		log.Info("draining; readiness reports not ready", "drain_time", drainFor)
+		over := time.NewTimer(drainFor)
 		select {
 		case <-over.C:
 		case err = <-failed:
 		}
 		over.Stop()
 	}
-	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.shutdown)
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.limits().ShutdownTimeout.Std())
 	defer cancel()
 	ends := make(chan error, len(l.open))
 	for _, each := range l.open {
@@ -148,6 +136,9 @@ func (l *listeners) serve(ctx context.Context, log *slog.Logger) error {
 	log.Info("stopped")
 	return err
 }
+
+// limits are those of the configuration in use.
+func (l *listeners) limits() config.Limits { return l.live.current.Load().config.Limits }
 
 // closeWhen has answers end their connections: HTTP/1.1 by Connection: close, and HTTP/2 by GOAWAY, which net/http sends
 // for that header. So connections end by an answer, and none is cut off under a request that is on its way.

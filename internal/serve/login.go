@@ -13,11 +13,12 @@ import (
 	"countersign/fapi/authorize"
 	"countersign/fapi/login"
 	"countersign/internal/config"
+	"countersign/internal/reread"
 	"countersign/mtls"
 )
 
 // loginSettings are those of a login of the operator's own; nil when there is none.
-func loginSettings(c config.Login, reload *reloader) (*login.Settings, error) {
+func loginSettings(c config.Login, reload *reread.Files) (*login.Settings, error) {
 	if c.Address == "" {
 		return nil, nil
 	}
@@ -40,7 +41,7 @@ func loginSettings(c config.Login, reload *reloader) (*login.Settings, error) {
 			return nil, err
 		}
 		settings.Thumbprints = login.NewThumbprints(all...)
-		reload.add("login.certificate_file", []config.Secret{config.Secret(c.CertificateFile)}, func() (func(), error) {
+		reload.Add("login.certificate_file", []config.Secret{config.Secret(c.CertificateFile)}, func() (func(), error) {
 			changed, err := loginThumbprints(c)
 			return func() { settings.Thumbprints.Set(changed) }, err
 		})

@@ -127,7 +127,7 @@ func TestKE50CertificateAgain(t *testing.T) {
 	settings, err := loginSettings(config.Login{
 		Address: "https://login.bank.example/", HandOff: "login", ACRValues: "urn:bank:sca", AnswerWithin: config.Duration(time.Minute),
 		CertificateFile: config.File(d.write("login.crt", old.certificate)),
-	}, d.reloader)
+	}, d.Files)
 	if err != nil {
 		t.Fatal(err)
 	}

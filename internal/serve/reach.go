@@ -51,7 +51,7 @@ func (s *server) policy(r reach) (outbound.Policy, error) {
 	}
 	certificate := new(atomic.Pointer[tls.Certificate])
 	certificate.Store(shown)
-	s.reload.add(chainKey+", "+keyKey, []config.Secret{config.Secret(r.certificate), r.key}, func() (func(), error) {
+	s.reload.Add(chainKey+", "+keyKey, []config.Secret{config.Secret(r.certificate), r.key}, func() (func(), error) {
 		changed, err := shownCertificate(chainKey, r.certificate, keyKey, r.key)
 		return func() { certificate.Store(changed) }, err
 	})

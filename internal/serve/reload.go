@@ -2,203 +2,187 @@ package serve
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
+	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
-	"os/signal"
-	"sync/atomic"
-	"syscall"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"countersign/internal/config"
-	"countersign/mtls"
+	"countersign/internal/config/change"
+	"countersign/internal/hsm"
+	"countersign/internal/memory"
+	"countersign/internal/reread"
+	"countersign/internal/wholefile"
 )
 
-// Hangups has SIGHUP not end this process from now on, but come out of the channel.
-func Hangups() <-chan os.Signal {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	return hangups
-}
+// refusedWarning is shown by readiness while the configuration in the file is not the one in use.
+const refusedWarning = "the configuration file was changed and refused; the configuration before is in use"
 
-// reloaded is what was read from files that are read again when they change.
-type reloaded struct {
-	// key is that of the configuration.
-	key   string
-	files []config.Secret
-	// load reads and checks them, and returns what puts them into use.
-	load func() (use func(), err error)
-
-	// used is the digest of what is in use, refused of what was reported as unusable, seen of what was found unusable once.
-	used, refused, seen [sha256.Size]byte
-}
-
-// content is the digest of the files, or of why they cannot be read.
-func (r *reloaded) content() (digest [sha256.Size]byte) {
-	h := sha256.New()
-	for _, file := range r.files {
-		var text []byte
-		path, err := file.Path()
-		if err == nil {
-			text, err = os.ReadFile(path)
-		}
-		fmt.Fprintf(h, "%d %v\n", len(text), err)
-		h.Write(text)
+// warning is what an operator has to know that does not keep the server from working.
+func (s *server) warning() string {
+	var all []string
+	if s.Config.Signer.DevelopmentKeyFile != "" {
+		all = append(all, hsm.DevelopmentWarning)
 	}
-	h.Sum(digest[:0])
-	return digest
-}
-
-// reloader reads files again when they change, or when it is told to.
-type reloader struct {
-	items []*reloaded
-	// others reload on their own account.
-	others []func(context.Context)
-	log    *slog.Logger
-}
-
-// add has files read again. They have been read before.
-func (r *reloader) add(key string, files []config.Secret, load func() (use func(), err error)) {
-	if r == nil {
-		return // it is only tried
+	if c := s.live.configuration; c != nil && c.State().Problem != "" {
+		all = append(all, refusedWarning)
 	}
-	item := &reloaded{key: key, files: files, load: load}
-	item.used = item.content()
-	r.items = append(r.items, item)
+	return strings.Join(all, "; ")
 }
 
-// also has something reload on its own account.
-func (r *reloader) also(reload func(context.Context)) {
-	if r != nil {
-		r.others = append(r.others, reload)
+// check reads what has changed again: the configuration, or else what is read again on its own account.
+func (s *server) check(ctx context.Context, told bool) {
+	if told {
+		s.log.InfoContext(ctx, "SIGHUP; reading changed files again")
+	}
+	if !s.live.configuration.Check(ctx, told) {
+		s.live.current.Load().files.Check(ctx, told)
 	}
 }
 
-// run reads what has changed until ctx ends; at each signal at once.
-func (r *reloader) run(ctx context.Context, signals <-chan os.Signal) {
-	ticker := time.NewTicker(reloadEvery)
-	defer ticker.Stop()
-	for {
-		told := false
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		case <-signals:
-			told = true
-			r.log.InfoContext(ctx, "SIGHUP; reading changed files again")
-		}
-		r.check(ctx, told)
-	}
+// watchConfiguration has the configuration read again, of which a generation was made.
+func (s *server) watchConfiguration(background context.Context, made *generation) {
+	s.live.configuration = reread.NewConfiguration(s.sources(made), func(ctx context.Context) (reread.Prepared, error) {
+		return s.prepare(ctx, background)
+	}, s.Now, s.log)
 }
 
-// check reads what has changed. Files that belong together are not written at the same moment: what cannot be used is reported
-// when it is still the same the next time, or at once when somebody says that all is written.
-func (r *reloader) check(ctx context.Context, told bool) {
-	for _, item := range r.items {
-		r.reload(ctx, item, told)
+// sources are the files that a generation was made of, and that nothing else reads again; none when there is no configuration file.
+func (s *server) sources(made *generation) []config.Secret {
+	if s.File == "" {
+		return nil
 	}
-	for _, other := range r.others {
-		other(ctx)
-	}
-}
-
-func (r *reloader) reload(ctx context.Context, item *reloaded, told bool) {
-	content := item.content()
-	if content == item.used {
-		item.refused, item.seen = [sha256.Size]byte{}, [sha256.Size]byte{}
-		return
-	}
-	if content == item.refused && !told {
-		return
-	}
-	use, err := item.load()
-	switch {
-	case err == nil && item.content() == content: // or else it is being written, and read the next time
-		use()
-		item.used = content
-		r.log.InfoContext(ctx, "audit", "event", "files_reloaded", "key", item.key)
-	case err == nil:
-	case told || content == item.seen:
-		item.refused = content
-		r.log.ErrorContext(ctx, "file reload failed; keeping previous", "key", item.key, "error", err.Error())
-	default:
-		item.seen = content
-	}
-}
-
-// served is the certificate of the listeners, which changes while they are open.
-type served struct {
-	current atomic.Pointer[tls.Certificate]
-}
-
-// newServed reads the certificate, and has it read again.
-func newServed(c config.Listen, now func() time.Time, reload *reloader) (*served, error) {
-	certificate, err := Certificate(c)
-	if err != nil {
-		return nil, err
-	}
-	s := &served{}
-	s.current.Store(&certificate)
-	reload.add("listen.certificate_file, listen.key_file", []config.Secret{config.Secret(c.CertificateFile), c.KeyFile}, func() (func(), error) {
-		certificate, err := Certificate(c)
-		if err != nil {
-			return nil, err
-		}
-		leaf, err := x509.ParseCertificate(certificate.Certificate[0])
-		switch at := now(); {
-		case err != nil:
-			return nil, fmt.Errorf("listen.certificate_file: %w", err)
-		case at.After(leaf.NotAfter):
-			return nil, fmt.Errorf("listen.certificate_file: the certificate expired on %s", leaf.NotAfter.UTC().Format(time.RFC3339))
-		case at.Before(leaf.NotBefore):
-			return nil, fmt.Errorf("listen.certificate_file: the certificate is valid from %s on", leaf.NotBefore.UTC().Format(time.RFC3339))
-		}
-		return func() { s.current.Store(&certificate) }, nil
-	})
-	return s, nil
-}
-
-// config is that of a listener: connections that are open keep the certificate that they were opened with.
-func (s *served) config(requestClientCertificate bool) *tls.Config {
-	made := mtls.ServerConfig(nil, requestClientCertificate)
-	made.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.current.Load(), nil }
-	return made
-}
-
-// gates is the gate in front of the listener for client certificates, which changes while it is open.
-type gates struct{ current atomic.Pointer[mtls.Gate] }
-
-// newGates makes the gate, and has what it reads read again.
-func newGates(c config.ListenMTLS, now func() time.Time, reload *reloader) (*gates, error) {
-	gate, err := newGate(c, now)
-	if err != nil {
-		return nil, err
-	}
-	g := &gates{}
-	g.current.Store(&gate)
-	var files []config.Secret
-	for _, file := range []config.Secret{config.Secret(c.IngressCAFile), c.IngressSecret, c.IngressOldSecret} {
-		if file != "" {
+	files, watched := []config.Secret{config.Secret(s.File)}, made.files.Watched()
+	for _, file := range change.Files(made.config) {
+		if !watched[file] {
 			files = append(files, file)
 		}
 	}
-	if gate.Ingress == nil || len(files) == 0 {
-		return g, nil
-	}
-	reload.add("listen_mtls.ingress", files, func() (func(), error) {
-		changed, err := newGate(c, now)
-		return func() { g.current.Store(&changed) }, err
-	})
-	return g, nil
+	return files
 }
 
-// fixedGate is a gate that never changes.
-func fixedGate(gate mtls.Gate) *gates {
-	g := &gates{}
-	g.current.Store(&gate)
-	return g
+// prepare reads the configuration file again, and makes a generation of what it says, which runs until background ends. The file has
+// to be right as a whole: a restart with it would succeed. What needs one keeps its value until then.
+func (s *server) prepare(ctx, background context.Context) (reread.Prepared, error) {
+	running := s.live.current.Load().config
+	next, changes, err := Reloaded(ctx, running, s.File, s.Now)
+	if err != nil {
+		return reread.Prepared{}, err
+	}
+	if certificate, err := Certificate(next.Listen); err == nil {
+		if err := certificateValid(certificate, s.Now()); err != nil {
+			return reread.Prepared{}, next.Refuse(err)
+		}
+	}
+	made, err := s.generate(background, next)
+	if err != nil {
+		return reread.Prepared{}, &reread.Later{Err: err}
+	}
+	return reread.Prepared{
+		Files: s.sources(made), Changes: changes, Drop: made.stop,
+		Use: func() { s.use(background, made) },
+	}, nil
+}
+
+// use puts a generation into use, and what of its configuration is the process's.
+func (s *server) use(background context.Context, made *generation) {
+	s.live.use(background, made)
+	s.level.Set(logLevel(made.config.Telemetry))
+	if most, err := mostConnections(made.config); err == nil { // else it is as before
+		s.live.connections.Limit(most)
+	}
+	s.observer.Configured(made.config)
+	s.memory.Store(int64(memory.PasswordsAtOnce(made.config.Limits.PasswordMemory)))
+	if err := s.note(made.config); err != nil {
+		s.log.DebugContext(background, "running configuration not noted for config check", "error", err.Error())
+	}
+	warnOfValues(background, made.config, s.log)
+}
+
+// Reloaded reads the file of a configuration again, and checks it as [Run] does. It returns what a server that runs with another
+// takes of it without a restart, with what differs. An error that is a [*config.Report] names what is wrong; one about keys that
+// need a restart says that the others cannot be taken without them.
+func Reloaded(ctx context.Context, running *config.Config, file string, now func() time.Time) (*config.Config, change.Changes, error) {
+	next, err := config.Load(file)
+	if err == nil {
+		err = Check(ctx, next, now)
+	}
+	if err != nil {
+		return nil, change.Changes{}, err
+	}
+	changes := change.Of(running).To(change.Of(next))
+	if len(changes.Restart) == 0 {
+		return next, changes, nil
+	}
+	change.Keep(running, next)
+	if err = next.Validate(); err == nil {
+		err = Check(ctx, next, now)
+	}
+	if err != nil {
+		return nil, changes, fmt.Errorf("restart to take it: without %s, which a restart alone changes, the rest is not right: %w",
+			strings.Join(changes.Restart, ", "), err)
+	}
+	return next, changes, nil
+}
+
+// noted is what the file of [Options].Note holds.
+type noted struct {
+	// File is the configuration's, TakenAt when it was taken, and Values what the server runs with.
+	File    string        `json:"file"`
+	TakenAt time.Time     `json:"taken_at"`
+	Values  change.Values `json:"values"`
+}
+
+// note says what the server runs with.
+func (s *server) note(c *config.Config) error {
+	if s.Note == "" {
+		return nil
+	}
+	text, err := json.MarshalIndent(noted{s.File, s.Now().UTC(), change.Of(c)}, "", " ")
+	if err != nil {
+		return err
+	}
+	return wholefile.Write(s.Note, append(text, '\n'), 0o600)
+}
+
+// forget removes what [server.note] wrote.
+func (s *server) forget() {
+	if s.Note != "" {
+		_ = os.Remove(s.Note) // it says when it was written
+	}
+}
+
+// NoteFile is where a server with a configuration notes what it runs with: in the folder of the signer's state. It is empty where there
+// is none.
+func NoteFile(c *config.Config) string {
+	node, err := auditChain(c)
+	if c.Signer.StateFolder == "" || err != nil {
+		return ""
+	}
+	return filepath.Join(c.Signer.StateFolder.Path(), "running-"+url.PathEscape(node)+".json")
+}
+
+// Noted reads what a server runs with, from the file of [Options].Note, and when it took that.
+func Noted(file string) (change.Values, time.Time, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	var found noted
+	if err := json.Unmarshal(text, &found); err != nil {
+		return nil, time.Time{}, fmt.Errorf("%s: %w", file, err)
+	}
+	return found.Values, found.TakenAt, nil
+}
+
+// logLevel is the least level that is logged.
+func logLevel(t config.Telemetry) (level slog.Level) {
+	if err := level.UnmarshalText([]byte(t.LogLevel)); err != nil {
+		return slog.LevelInfo // the configuration lets no other text through
+	}
+	return level
 }

@@ -21,6 +21,7 @@ import (
 	"countersign/ciba"
 	"countersign/fapi/backchannel"
 	"countersign/internal/config"
+	"countersign/internal/reread"
 	"countersign/mtls"
 	"countersign/store"
 )
@@ -52,7 +53,7 @@ func newPair(t *testing.T, name string, ends time.Time) pair {
 
 // desk is a reloader with its folder and its log.
 type desk struct {
-	*reloader
+	*reread.Files
 	t      *testing.T
 	folder string
 	logged strings.Builder
@@ -61,7 +62,7 @@ type desk struct {
 func newDesk(t *testing.T) *desk {
 	t.Helper()
 	d := &desk{t: t, folder: t.TempDir()}
-	d.reloader = &reloader{log: slog.New(slog.NewTextHandler(&d.logged, nil))}
+	d.Files = &reread.Files{Log: slog.New(slog.NewTextHandler(&d.logged, nil))}
 	return d
 }
 
@@ -79,7 +80,7 @@ func (d *desk) ticks(count int) int {
 	d.t.Helper()
 	d.logged.Reset()
 	for range count {
-		d.check(d.t.Context(), false)
+		d.Check(d.t.Context(), false)
 	}
 	return strings.Count(d.logged.String(), `msg="file reload failed; keeping previous"`)
 }
@@ -91,15 +92,14 @@ func TestFD116Certificate(t *testing.T) {
 	day := time.Now().Add(24 * time.Hour)
 	first, second, third := newPair(t, "first", day), newPair(t, "second", day), newPair(t, "third", day)
 	c := config.Listen{CertificateFile: config.File(d.write("server.crt", first.certificate)), KeyFile: config.Secret(d.write("server.key", first.key))}
-	s, err := newServed(c, time.Now, d.reloader)
+	s, err := newServed(c, time.Now, d.Files)
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	server.Config.TLSConfig = nil
-	server.TLS = s.config(false)
-	server.TLS.Certificates = nil
-	listener := tls.NewListener(server.Listener, s.config(false))
+	var live live
+	live.current.Store(&generation{shown: s})
+	listener := tls.NewListener(server.Listener, live.tls(false))
 	go func() { _ = server.Config.Serve(listener) }()
 	defer server.Config.Close()
 	roots := x509.NewCertPool()
@@ -163,7 +163,7 @@ func TestFD116Certificate(t *testing.T) {
 			}
 			expect(t, "second")
 			d.logged.Reset()
-			d.check(t.Context(), true)
+			d.Check(t.Context(), true)
 			if n := strings.Count(d.logged.String(), "keeping previous"); n != 1 {
 				t.Errorf("told to read it: %d times\n%s", n, d.logged.String())
 			}
@@ -194,7 +194,7 @@ func TestFD117Ingress(t *testing.T) {
 	d := newDesk(t)
 	old, next := strings.Repeat("o", 43), strings.Repeat("n", 43)
 	c := config.ListenMTLS{Source: mtls.SourceRFC9440, IngressNetworks: "10.1.2.0/28", IngressSecret: config.Secret(d.write("secret", old))}
-	g, err := newGates(c, time.Now, d.reloader)
+	g, err := newGates(c, time.Now, d.Files)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +222,7 @@ func TestFD117Ingress(t *testing.T) {
 		d := newDesk(t)
 		first, second := newPair(t, "ca1", time.Now().Add(time.Hour)), newPair(t, "ca2", time.Now().Add(time.Hour))
 		c := config.ListenMTLS{Source: mtls.SourceRFC9440, IngressName: "ingress", IngressCAFile: config.File(d.write("ca.crt", first.certificate))}
-		g, err := newGates(c, time.Now, d.reloader)
+		g, err := newGates(c, time.Now, d.Files)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -259,7 +259,7 @@ func TestFD117Pings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.pings(c, settings)
+	rereadPings(d.Files, c, settings)
 	sealed, err := settings.Seals.Seal([32]byte{1}, ciba.Notification{AuthReqID: "a"})
 	if err != nil {
 		t.Fatal(err)
@@ -288,8 +288,8 @@ func TestFD117Pings(t *testing.T) {
 			t.Errorf("%d\n%s", n, d.logged.String())
 		}
 	})
-	d.pings(config.CIBA{}, nil)
-	d.pings(config.CIBA{}, &backchannel.Settings{})
+	rereadPings(d.Files, config.CIBA{}, nil)
+	rereadPings(d.Files, config.CIBA{}, &backchannel.Settings{})
 }
 
 // Covers: FD-111, FD-114, FD-115. What changes about the connection to the store is in the log, once, and so is its end.

@@ -4,25 +4,26 @@ package serve
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
 	"countersign/fapi"
 	"countersign/internal/config"
-	"countersign/internal/config/certificates"
 	"countersign/internal/database"
 	"countersign/internal/hsm"
+	"countersign/internal/memory"
 	"countersign/internal/observing"
 	"countersign/internal/pages"
 	"countersign/internal/repeat"
+	"countersign/internal/reread"
 	"countersign/internal/telemetry"
 	"countersign/store"
 )
@@ -33,6 +34,10 @@ type Options struct {
 	Now    func() time.Time
 	// Log is where log lines go, in the format and from the level of the configuration.
 	Log io.Writer
+	// File is that of the configuration, which is read again when it changes, with the files that it names; empty for none.
+	File string
+	// Note, if it is not empty, is the file in which it is noted what the server runs with, for countersign config check.
+	Note string
 	// Reload has changed files read again at once, as SIGHUP does; nil waits for nothing.
 	Reload <-chan os.Signal
 	// Version is that of the program, for the log and for traces.
@@ -53,7 +58,8 @@ func Run(ctx context.Context, o Options) error {
 	if err := Check(ctx, o.Config, o.Now); err != nil {
 		return err
 	}
-	s := &server{Options: o, log: newLogger(o.Log, o.Config.Telemetry)}
+	s := &server{Options: o, level: &slog.LevelVar{}, live: &live{}, memory: &atomic.Int64{}}
+	s.log = newLogger(o.Log, o.Config.Telemetry, s.level)
 	var err error
 	if s.chain, err = auditChain(o.Config); err != nil {
 		return err
@@ -97,7 +103,6 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer func() { warn(s.log, "HSM close failed", s.keys.Tokens.Close()) }()
 	warnOfKeys(ctx, o.Config.Signer, s.log)
-	warnOfValues(ctx, o.Config, s.log)
 	return s.run(ctx, started)
 }
 
@@ -105,6 +110,7 @@ func Run(ctx context.Context, o Options) error {
 type server struct {
 	Options
 	log    *slog.Logger
+	level  *slog.LevelVar
 	traces trace.TracerProvider
 	store  store.Store
 	keys   *hsm.Signer
@@ -114,8 +120,12 @@ type server struct {
 	chain  string
 	alarms *alarms
 	// lines count refusals that repeat.
-	lines  *repeat.Lines
-	reload *reloader
+	lines *repeat.Lines
+	// live is what changes while the server runs. reload has the files that one generation reads again: nil where it is only tried.
+	live   *live
+	reload *reread.Files
+	// memory is how many passwords are verified at once.
+	memory *atomic.Int64
 	// observer measures, and schema reads the newest step of the store's.
 	observer *observing.Observer
 	schema   func(context.Context) (int64, error)
@@ -143,26 +153,31 @@ func (s *server) run(ctx context.Context, started time.Time) error {
 	s.lines = repeat.New(repeat.Options{Now: s.Now, Period: repeatPeriod, Kinds: repeatKinds, More: func(count int) {
 		s.log.Warn("refused requests not logged one by one", "count", count)
 	}})
-	s.reload = &reloader{log: s.log}
-	endpoints, err := s.endpoints(background)
+	first, err := s.generate(background, s.Config)
 	if err != nil {
 		return err
 	}
-	listeners, err := listen(ctx, s.Config, endpoints, alarms, s.reload, s.Now, s.log)
+	s.live.current.Store(first) // its jobs start when the ports are open
+	listeners, err := listen(ctx, s.Config, s.live, alarms.refusals, s.Now, s.log)
 	if err != nil {
 		return err
 	}
 	if err := s.administer(ctx, listeners); err != nil {
 		return errors.Join(err, listeners.close())
 	}
-	go s.reload.run(background, s.Reload)
+	s.watchConfiguration(background, first)
+	defer s.forget()
 	reached := s.keys.Tokens.Start(background, hsmFirst, s.log)
-	waitJobs := s.start(background, endpoints)
+	s.use(background, first)
+	watching, unwatch := context.WithCancel(ctx)
+	s.live.jobs.Go(func() { reread.Run(watching, s.Reload, s.check) })
+	waitJobs := s.start(background)
 	defer func() {
+		unwatch()
 		stop()
 		waitJobs() // before the HSM and the store are closed
 	}()
-	go newMemoryKeeper(passwordsAtOnce(s.Config.Limits.PasswordMemory)).run(background)
+	go memory.Keep(background, func() int { return int(s.memory.Load()) })
 	if !reached {
 		s.log.WarnContext(ctx, "serving without the HSM; not ready until it is reached", "version", s.Version, "issuer", s.Config.Issuer,
 			"address", s.Config.Listen.Address)
@@ -215,11 +230,8 @@ func warnOfValues(ctx context.Context, c *config.Config, log *slog.Logger) {
 	}
 }
 
-func newLogger(to io.Writer, t config.Telemetry) *slog.Logger {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(t.LogLevel)); err != nil {
-		level = slog.LevelInfo // the configuration lets no other text through
-	}
+func newLogger(to io.Writer, t config.Telemetry, level *slog.LevelVar) *slog.Logger {
+	level.Set(logLevel(t))
 	return telemetry.NewLogger(to, telemetry.Logs{Format: t.LogFormat, Level: level, Address: t.LogAddress})
 }
 
@@ -264,11 +276,6 @@ func auditChain(c *config.Config) (string, error) {
 		return "", fmt.Errorf("this host has no name; set audit.node: %w", err)
 	}
 	return name, nil
-}
-
-// Certificate reads the TLS certificate of the listeners and its key.
-func Certificate(c config.Listen) (tls.Certificate, error) {
-	return certificates.Pair("listen.certificate_file", c.CertificateFile, "listen.key_file", c.KeyFile)
 }
 
 // warn logs an error that does not keep the server from ending.

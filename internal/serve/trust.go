@@ -8,19 +8,18 @@ import (
 
 	"countersign/internal/config"
 	"countersign/internal/outbound"
+	"countersign/internal/reread"
 	"countersign/mtls"
 )
 
 const (
-	// reloadEvery is how often files are checked for changes.
-	reloadEvery = 10 * time.Second
 	// maxRevocationList is the size of the largest list that is fetched, in bytes.
 	maxRevocationList = 8 << 20
 )
 
 // clientTrust reads the authorities for tls_client_auth, those of the listener and the named ones, and has them read again
 // when they change. Without a file no certificate is trusted.
-func clientTrust(ctx context.Context, c *config.Config, reload *reloader, now func() time.Time, log *slog.Logger) (mtls.Trust, map[string]mtls.Trust, error) {
+func clientTrust(ctx context.Context, c *config.Config, reload *reread.Files, now func() time.Time, log *slog.Logger) (mtls.Trust, map[string]mtls.Trust, error) {
 	l := c.ListenMTLS
 	own, err := newTrust(c, mtls.Store{
 		Name: "listen_mtls.client_ca_file", Roots: l.ClientCAFile.Path(), Intermediates: l.IntermediatesFile.Path(), Lists: l.CRLFile.Path(),
@@ -28,7 +27,19 @@ func clientTrust(ctx context.Context, c *config.Config, reload *reloader, now fu
 	if err != nil {
 		return own, nil, fmt.Errorf("listen_mtls: %w", err)
 	}
-	all, named := []mtls.Trust{own}, map[string]mtls.Trust{}
+	named := map[string]mtls.Trust{}
+	again := func(trust mtls.Trust, files ...config.File) {
+		if trust.Stores == nil {
+			return
+		}
+		warnOfAuthorities(ctx, trust.Stores, log)
+		var watched []config.Secret
+		for _, file := range files {
+			watched = append(watched, config.Secret(file))
+		}
+		reload.Also(func(ctx context.Context) { reloadTrust(ctx, trust.Stores, log) }, watched...)
+	}
+	again(own, l.ClientCAFile, l.IntermediatesFile, l.CRLFile)
 	for _, t := range c.TrustStores {
 		// Each is a store of its own: in one store a certificate of any authority would be valid for the clients of all.
 		trust, err := newTrust(c, mtls.Store{
@@ -37,13 +48,8 @@ func clientTrust(ctx context.Context, c *config.Config, reload *reloader, now fu
 		if err != nil {
 			return own, nil, fmt.Errorf("trust_stores: %w", err)
 		}
-		named[t.Name], all = trust, append(all, trust)
-	}
-	for _, trust := range all {
-		if trust.Stores != nil {
-			warnOfAuthorities(ctx, trust.Stores, log)
-			reload.also(func(ctx context.Context) { reloadTrust(ctx, trust.Stores, log) })
-		}
+		named[t.Name] = trust
+		again(trust, t.ClientCAFile, t.IntermediatesFile, t.CRLFile)
 	}
 	return own, named, nil
 }

@@ -32,8 +32,8 @@ const (
 type Logs struct {
 	// Format is "json" or "text".
 	Format string
-	// Level is the least that is written.
-	Level slog.Level
+	// Level is the least that is written; nil is info. A [*slog.LevelVar] can be changed.
+	Level slog.Leveler
 	// Address is [FullAddress], which "" is too, [TruncatedAddress] or [NoAddress].
 	Address string
 }

@@ -51,11 +51,14 @@ func (r *Recorder) Answered(_ context.Context, request event.Request) {
 	case "ok", "client_closed", "authorization_pending", "use_dpop_nonce":
 		return
 	}
-	if r.Keep <= 0 || r.Most <= 0 || request.Err == nil {
+	if request.Err == nil {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.Keep <= 0 || r.Most <= 0 {
+		return
+	}
 	kind := [2]string{request.ClientID, request.Route}
 	if len(r.waiting) >= mostAtOnce || r.of[kind] >= mostOfOne {
 		return
@@ -80,6 +83,13 @@ func short(text string) string {
 	return strings.ToValidUTF8(text[:mostText-len("…")], "") + "…"
 }
 
+// Bound changes for how long refusals are kept, and how many.
+func (r *Recorder) Bound(keep time.Duration, most int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Keep, r.Most = keep, most
+}
+
 // Run stores refusals until ctx ends, and then a last time.
 func (r *Recorder) Run(ctx context.Context) {
 	pause.Flush(ctx, flushEvery, r.Flush, func(ctx context.Context, err error) {
@@ -90,11 +100,11 @@ func (r *Recorder) Run(ctx context.Context) {
 // Flush stores what was refused since the last time. What cannot be stored is in the log only.
 func (r *Recorder) Flush(ctx context.Context) error {
 	r.mu.Lock()
-	refused := r.waiting
+	refused, bounds := r.waiting, store.RefusalBounds{Most: r.Most, Since: r.Now().Add(-r.Keep)}
 	r.waiting, r.of = nil, nil
 	r.mu.Unlock()
 	if len(refused) == 0 {
 		return nil
 	}
-	return r.Store.AddRefusals(ctx, store.RefusalBounds{Most: r.Most, Since: r.Now().Add(-r.Keep)}, refused...)
+	return r.Store.AddRefusals(ctx, bounds, refused...)
 }

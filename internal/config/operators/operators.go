@@ -13,14 +13,14 @@ import (
 
 // Admin is the table [admin].
 type Admin struct {
-	Listen          string         `toml:"listen" doc:"Host and port of the admin API, such as 10.1.2.3:9443; empty turns it off. It is never on the listeners for clients and browsers, and always TLS that asks for a certificate."`
-	CertificateFile value.File     `toml:"certificate_file" doc:"TLS certificate chain of that listener, PEM, leaf first. Read again when it changes."`
-	KeyFile         value.Secret   `toml:"key_file" doc:"Private key of that certificate, PEM."`
-	ClientCAFile    value.File     `toml:"client_ca_file" doc:"Certificate authorities, PEM, of the certificates of operators. Read again when it changes: an authority that is left out is not trusted from then on."`
-	PerMinute       int            `toml:"per_minute" lax:"more" default:"600" min:"10" max:"60000" doc:"How many requests a minute one operator may make on a node, after a burst of a tenth of them."`
-	ApprovalsLast   value.Duration `toml:"approvals_last" default:"1h" min:"1m" max:"7d" doc:"How long a request that needs four eyes (keys, erasing a user) waits for another security officer, and after the approval for its being carried out."`
+	Listen          string         `toml:"listen" reload:"restart" doc:"Host and port of the admin API, such as 10.1.2.3:9443; empty turns it off. It is never on the listeners for clients and browsers, and always TLS that asks for a certificate."`
+	CertificateFile value.File     `toml:"certificate_file" reload:"live" doc:"TLS certificate chain of that listener, PEM, leaf first. Read again when it changes."`
+	KeyFile         value.Secret   `toml:"key_file" reload:"live" doc:"Private key of that certificate, PEM."`
+	ClientCAFile    value.File     `toml:"client_ca_file" reload:"live" doc:"Certificate authorities, PEM, of the certificates of operators. Read again when it changes: an authority that is left out is not trusted from then on."`
+	PerMinute       int            `toml:"per_minute" reload:"live" lax:"more" default:"600" min:"10" max:"60000" doc:"How many requests a minute one operator may make on a node, after a burst of a tenth of them."`
+	ApprovalsLast   value.Duration `toml:"approvals_last" reload:"live" default:"1h" min:"1m" max:"7d" doc:"How long a request that needs four eyes (keys, erasing a user) waits for another security officer, and after the approval for its being carried out."`
 
-	Operators []Operator `toml:"operators" doc:"Who may use the API: by certificates, each with roles. Nobody else may."`
+	Operators []Operator `toml:"operators" reload:"live" doc:"Who may use the API: by certificates, each with roles. Nobody else may."`
 }
 
 // Operator is one who administers.

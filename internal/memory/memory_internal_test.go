@@ -1,4 +1,4 @@
-package serve
+package memory
 
 import (
 	"runtime"
@@ -9,7 +9,7 @@ import (
 func TestPasswordsAtOnce(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
 	for mebibytes, want := range map[int]int{1: 1, 19: 1, 37: 1, 38: 2, 75: 3, 76: 4, 152: 4, 65536: 4} {
-		if got := passwordsAtOnce(mebibytes); got != want {
+		if got := PasswordsAtOnce(mebibytes); got != want {
 			t.Errorf("%d MiB: %d at once, want %d", mebibytes, got, want)
 		}
 	}
@@ -39,7 +39,7 @@ func TestRestingServerReturnsMemory(t *testing.T) {
 	old := debug.SetMemoryLimit(-1)
 	t.Cleanup(func() { debug.SetMemoryLimit(old) })
 	t.Setenv("GOMEMLIMIT", "")
-	k := newMemoryKeeper(2)
+	k := newKeeper(func() int { return 2 })
 	if got := debug.SetMemoryLimit(-1); got < memoryBase || got == old {
 		t.Errorf("the limit is %d", got)
 	}
@@ -68,7 +68,7 @@ func TestOperatorsMemoryLimit(t *testing.T) {
 	old := debug.SetMemoryLimit(-1)
 	t.Cleanup(func() { debug.SetMemoryLimit(old) })
 	t.Setenv("GOMEMLIMIT", "300MiB")
-	newMemoryKeeper(2).look()
+	newKeeper(func() int { return 2 }).look()
 	if got := debug.SetMemoryLimit(-1); got != old {
 		t.Errorf("the limit became %d", got)
 	}

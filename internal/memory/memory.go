@@ -1,4 +1,5 @@
-package serve
+// Package memory looks after the memory of the server: it holds the heap to what is alive, and returns what a server that rests does not need.
+package memory
 
 import (
 	"context"
@@ -28,16 +29,16 @@ const (
 	returned    = 16 << 20
 )
 
-// TuneMemory sets the garbage collector of this process, unless the operator has (GOGC).
-func TuneMemory() {
+// Tune sets the garbage collector of this process, unless the operator has (GOGC).
+func Tune() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(garbagePercent)
 	}
 }
 
-// passwordsAtOnce is how many passwords are verified at once, of which all together may take so many MiB: as many as there
+// PasswordsAtOnce is how many passwords are verified at once, of which all together may take so many MiB: as many as there
 // are processors, since a hash keeps one busy, and at least one.
-func passwordsAtOnce(mebibytes int) int {
+func PasswordsAtOnce(mebibytes int) int {
 	return max(min(mebibytes<<20/directory.HashMemory, runtime.GOMAXPROCS(0)), 1)
 }
 
@@ -48,9 +49,10 @@ func memoryLimit(passwords int, alive uint64) int64 {
 	return max(fixed, memoryFactor*int64(alive))
 }
 
-// memoryKeeper holds the heap to a limit that follows what is alive, and returns what a server that rests does not need.
-type memoryKeeper struct {
-	passwords int
+// keeper holds the heap to a limit that follows what is alive, and returns what a server that rests does not need.
+type keeper struct {
+	// passwords is how many are verified at once, now.
+	passwords func() int
 	// limited is false where the operator has set the limit (GOMEMLIMIT).
 	limited bool
 	samples []metrics.Sample
@@ -58,8 +60,8 @@ type memoryKeeper struct {
 	allocated, rested uint64
 }
 
-func newMemoryKeeper(passwords int) *memoryKeeper {
-	k := &memoryKeeper{passwords: passwords, limited: os.Getenv("GOMEMLIMIT") == "", samples: []metrics.Sample{
+func newKeeper(passwords func() int) *keeper {
+	k := &keeper{passwords: passwords, limited: os.Getenv("GOMEMLIMIT") == "", samples: []metrics.Sample{
 		{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"},
 		{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"},
 	}}
@@ -68,26 +70,26 @@ func newMemoryKeeper(passwords int) *memoryKeeper {
 }
 
 // read gives what was alive at the last collection, what was ever allocated, and what this process has of the system.
-func (k *memoryKeeper) read() (alive, allocated, taken uint64) {
+func (k *keeper) read() (alive, allocated, taken uint64) {
 	metrics.Read(k.samples)
 	return k.samples[0].Value.Uint64(), k.samples[1].Value.Uint64(), k.samples[2].Value.Uint64() - k.samples[3].Value.Uint64()
 }
 
 // release returns to the system what is not alive.
-func (k *memoryKeeper) release() {
+func (k *keeper) release() {
 	debug.FreeOSMemory()
 	var alive uint64
 	alive, k.allocated, k.rested = k.read()
 	if k.limited {
-		debug.SetMemoryLimit(memoryLimit(k.passwords, alive))
+		debug.SetMemoryLimit(memoryLimit(k.passwords(), alive))
 	}
 }
 
 // look is done from time to time. It reports whether memory was returned.
-func (k *memoryKeeper) look() bool {
+func (k *keeper) look() bool {
 	alive, allocated, taken := k.read()
 	if k.limited {
-		debug.SetMemoryLimit(memoryLimit(k.passwords, alive))
+		debug.SetMemoryLimit(memoryLimit(k.passwords(), alive))
 	}
 	rests := allocated-k.allocated < resting
 	k.allocated = allocated
@@ -98,8 +100,11 @@ func (k *memoryKeeper) look() bool {
 	return true
 }
 
+// Keep looks after the memory until ctx ends. passwords is how many are verified at once, now.
+func Keep(ctx context.Context, passwords func() int) { newKeeper(passwords).run(ctx) }
+
 // run looks after the memory until ctx ends.
-func (k *memoryKeeper) run(ctx context.Context) {
+func (k *keeper) run(ctx context.Context) {
 	for pause.For(ctx, memoryEvery) == nil {
 		k.look()
 	}
