@@ -192,7 +192,8 @@ test-ingress: packages-ingress toolchain ## Try real nginx, HAProxy, Envoy, Apac
 IMAGE ?= localhost/countersign:$(shell git describe --tags --always --dirty 2>/dev/null || echo development)
 .PHONY: container container-test helm upgrade packages-container packages-kubernetes
 container: packages-container build ## Build the image of the container with buildah, from Debian's libraries: [IMAGE=registry.example/countersign:1.0.0] [MODULES=/usr/lib/vendor/libpkcs11.so]
-	MODULES="$(MODULES)" BUILDAH="$(BUILDAH)" sh deploy/container/build.sh $(IMAGE) bin/countersign
+	SOURCE_DATE_EPOCH="$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || echo 0)}" MODULES="$(MODULES)" BUILDAH="$(BUILDAH)" \
+		sh deploy/container/build.sh $(IMAGE) bin/countersign
 
 container-test: packages-container packages-run toolchain ## Build the image and run it read-only, without rights, with SoftHSM2 (as root); a part of make test
 	$(GO) test -count=1 -v -tags root ./deploy/container
