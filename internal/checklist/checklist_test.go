@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 922 {
+	if len(seen) != 928 {
 		t.Errorf("%d items", len(seen))
 	}
 }
