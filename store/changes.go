@@ -35,10 +35,12 @@ type Filter struct {
 	Limit int
 }
 
-// Records are the verbs for listing grants and consents.
+// Records are the verbs for looking up grants and consents.
 type Records interface {
 	// ListGrants lists grants, the newest first.
 	ListGrants(ctx context.Context, filter Filter) ([]Grant, error)
 	// ListConsents lists consents that are still valid or were not yet purged, the newest first.
 	ListConsents(ctx context.Context, filter Filter) ([]Consent, error)
+	// GrantByID reads a grant, whatever has become of it; ErrNotFound. UserGone is not set.
+	GrantByID(ctx context.Context, id string) (GivenGrant, error)
 }

@@ -7,6 +7,8 @@ import (
 
 // Refusal is why a request was refused, as it is kept for whoever asks. No secret is in it, and nothing that names a user.
 type Refusal struct {
+	// ID is given by the store, and its position in a list; [Refusals.ListRefusals] sets it.
+	ID int64
 	// CorrelationID names the request to the client and in the log.
 	CorrelationID string
 	At            time.Time
@@ -19,6 +21,15 @@ type Refusal struct {
 	// Status is that of the answer, Code the error code, and Cause its description with what is behind it, as in the log.
 	Status      int
 	Code, Cause string
+}
+
+// RefusalFilter chooses refusals. What is zero does not matter.
+type RefusalFilter struct {
+	ClientID, Endpoint, Code string
+	// Before is the ID of the last one of the page before.
+	Before int64
+	// Limit is how many are listed at most; it must be set.
+	Limit int
 }
 
 // RefusalBounds say how many refusals are kept, and for how long.
@@ -36,4 +47,6 @@ type Refusals interface {
 	// Refusals lists those of a correlation id, the oldest first, 100 at most; there are several when a client sends the same id
 	// again.
 	Refusals(ctx context.Context, correlationID string) ([]Refusal, error)
+	// ListRefusals lists refusals with their IDs, the newest first. Those that are kept are looked through at most.
+	ListRefusals(ctx context.Context, filter RefusalFilter) ([]Refusal, error)
 }

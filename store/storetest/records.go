@@ -74,3 +74,26 @@ func testRecords(f *fixture) {
 	f.must(err)
 	f.equal(first, grants[:2])
 }
+
+// testGrantByID: a grant is read with what became of it, also one that has ended; another is not found.
+func testGrantByID(f *fixture) {
+	grant := f.grant()
+	grant.ManagedID = "managed"
+	f.granted(grant, f.code(grant))
+	read := func(id string) store.GivenGrant {
+		f.Helper()
+		got, err := f.GrantByID(f.Context(), id)
+		f.must(err)
+		return got
+	}
+	f.equal(read(grant.ID), store.GivenGrant{Grant: grant})
+	f.must(f.RevokeGrant(f.Context(), grant.ID, store.RevokedByOperator, nil))
+	grant.RevokedAt = f.clock.Now()
+	f.equal(read(grant.ID), store.GivenGrant{Grant: grant, RevokedBy: store.RevokedByOperator})
+	own := f.grant()
+	own.Subject, own.Scopes, own.AMR, own.AuthTime = "", nil, nil, time.Time{}
+	f.must(f.IssueToken(f.Context(), own, store.AccessToken{ID: f.digest(), GrantID: own.ID, ExpiresAt: own.ExpiresAt}))
+	f.equal(read(own.ID), store.GivenGrant{Grant: own})
+	_, err := f.GrantByID(f.Context(), "another")
+	f.want(err, store.ErrNotFound)
+}

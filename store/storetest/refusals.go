@@ -34,6 +34,44 @@ func testRefusals(f *fixture) {
 	f.equal(f.refusals("three"), []store.Refusal{})
 }
 
+// testListRefusals: refusals are listed in pages, the newest first, and by client, endpoint and code.
+func testListRefusals(f *fixture) {
+	bounds := store.RefusalBounds{Most: 100, Since: f.clock.Now().Add(-time.Hour)}
+	var all []store.Refusal
+	for i, of := range []struct{ client, endpoint, code string }{
+		{"a", "/token", "invalid_grant"}, {"b", "/token", "invalid_client"}, {"a", "/par", "invalid_request"}, {"", "/par", "invalid_client"},
+		{"a", "/token", "invalid_client"},
+	} {
+		r := f.refusal(fmt.Sprint(i))
+		r.ClientID, r.Endpoint, r.Code = of.client, of.endpoint, of.code
+		f.must(f.AddRefusals(f.Context(), bounds, r))
+		all = append([]store.Refusal{r}, all...)
+	}
+	list := func(filter store.RefusalFilter) []store.Refusal {
+		f.Helper()
+		found, err := f.ListRefusals(f.Context(), filter)
+		f.must(err)
+		last := filter.Before
+		for i := range found {
+			if found[i].ID <= 0 || last > 0 && found[i].ID >= last {
+				f.Errorf("the ID %d is listed after %d", found[i].ID, last)
+			}
+			last, found[i].ID = found[i].ID, 0
+		}
+		return append([]store.Refusal{}, found...)
+	}
+	f.equal(list(store.RefusalFilter{Limit: 10}), all)
+	f.equal(list(store.RefusalFilter{Limit: 2}), all[:2])
+	f.equal(list(store.RefusalFilter{ClientID: "a", Limit: 10}), []store.Refusal{all[0], all[2], all[4]})
+	f.equal(list(store.RefusalFilter{Endpoint: "/par", Limit: 10}), []store.Refusal{all[1], all[2]})
+	f.equal(list(store.RefusalFilter{Code: "invalid_client", Limit: 10}), []store.Refusal{all[0], all[1], all[3]})
+	f.equal(list(store.RefusalFilter{ClientID: "a", Endpoint: "/token", Code: "invalid_grant", Limit: 10}), []store.Refusal{all[4]})
+	f.equal(list(store.RefusalFilter{ClientID: "nobody", Limit: 10}), []store.Refusal{})
+	first, err := f.ListRefusals(f.Context(), store.RefusalFilter{Limit: 3})
+	f.must(err)
+	f.equal(list(store.RefusalFilter{Before: first[2].ID, Limit: 10}), all[3:])
+}
+
 // testRefusalsBounded: the newest are kept, and none that is too old.
 func testRefusalsBounded(f *fixture) {
 	start := f.clock.Now()

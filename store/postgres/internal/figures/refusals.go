@@ -2,6 +2,7 @@ package figures
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -40,16 +41,45 @@ func (f Figures) AddRefusals(ctx context.Context, bounds store.RefusalBounds, re
 	})
 }
 
+// refusalColumns are those of refusalFields.
+const refusalColumns = `correlation_id, at, node, client_id, method, endpoint, status, code, cause`
+
+func refusalFields(r *store.Refusal) []any {
+	return []any{&r.CorrelationID, &r.At, &r.Node, &r.ClientID, &r.Method, &r.Endpoint, &r.Status, &r.Code, &r.Cause}
+}
+
 // Refusals lists those of a correlation id.
 func (f Figures) Refusals(ctx context.Context, correlationID string) (found []store.Refusal, err error) {
 	err = f.Read(ctx, "Refusals", func(ctx context.Context, c *pgx.Conn) error {
-		rows, err := c.Query(ctx, `SELECT correlation_id, at, node, client_id, method, endpoint, status, code, cause FROM refusals
-			WHERE correlation_id = $1 ORDER BY id LIMIT $2`, correlationID, mostRefusals)
+		rows, err := c.Query(ctx, `SELECT `+refusalColumns+` FROM refusals WHERE correlation_id = $1 ORDER BY id LIMIT $2`, correlationID, mostRefusals)
 		if err != nil {
 			return err
 		}
 		found, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (r store.Refusal, err error) {
-			err = row.Scan(&r.CorrelationID, &r.At, &r.Node, &r.ClientID, &r.Method, &r.Endpoint, &r.Status, &r.Code, &r.Cause)
+			err = row.Scan(refusalFields(&r)...)
+			r.At = r.At.UTC()
+			return r, err
+		})
+		return err
+	})
+	return found, err
+}
+
+// ListRefusals lists refusals, the newest first.
+func (f Figures) ListRefusals(ctx context.Context, filter store.RefusalFilter) (found []store.Refusal, err error) {
+	before := filter.Before
+	if before <= 0 {
+		before = math.MaxInt64
+	}
+	err = f.Read(ctx, "ListRefusals", func(ctx context.Context, c *pgx.Conn) error {
+		rows, err := c.Query(ctx, `SELECT id, `+refusalColumns+` FROM refusals WHERE id < $1 AND ($2::text = '' OR client_id = $2)
+			AND ($3::text = '' OR endpoint = $3) AND ($4::text = '' OR code = $4) ORDER BY id DESC LIMIT $5`,
+			before, filter.ClientID, filter.Endpoint, filter.Code, filter.Limit)
+		if err != nil {
+			return err
+		}
+		found, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (r store.Refusal, err error) {
+			err = row.Scan(append([]any{&r.ID}, refusalFields(&r)...)...)
 			r.At = r.At.UTC()
 			return r, err
 		})
