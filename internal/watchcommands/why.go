@@ -38,6 +38,7 @@ type explained struct {
 	Status        int       `json:"status"`
 	Error         string    `json:"error"`
 	Cause         string    `json:"cause"`
+	Rule          string    `json:"rule"`
 	Section       string    `json:"section"`
 	Remedy        string    `json:"remedy"`
 }
@@ -45,7 +46,7 @@ type explained struct {
 // Run implements the command.
 func (c Why) Run(ctx context.Context, p *usercommands.Program) error {
 	return p.WithStore(ctx, func(s store.Store) error {
-		found, err := s.Refusals(ctx, c.ID)
+		found, err := why.Find(ctx, s, c.ID)
 		if err != nil {
 			return err
 		}
@@ -55,9 +56,8 @@ func (c Why) Run(ctx context.Context, p *usercommands.Program) error {
 		}
 		all := make([]explained, len(found))
 		for i, r := range found {
-			means := why.Explain(r.Code)
 			all[i] = explained{
-				r.CorrelationID, r.At, r.Node, r.ClientID, r.Method, r.Endpoint, r.Status, r.Code, r.Cause, means.Section, means.Remedy,
+				r.CorrelationID, r.At, r.Node, r.ClientID, r.Method, r.Endpoint, r.Status, r.Code, r.Cause, r.Rule, r.Section, r.Remedy,
 			}
 		}
 		if c.JSON {
@@ -67,7 +67,7 @@ func (c Why) Run(ctx context.Context, p *usercommands.Program) error {
 			for _, line := range [][2]string{
 				{"when", r.At.Format(time.RFC3339) + ", node " + r.Node}, {"client", cmp.Or(r.ClientID, "none was recognised")},
 				{"request", r.Method + " " + r.Endpoint}, {"answer", fmt.Sprint(r.Status, " ", r.Error)}, {"why", r.Cause},
-				{"section", r.Section}, {"remedy", r.Remedy},
+				{"rule", r.Rule}, {"section", r.Section}, {"remedy", r.Remedy},
 			} {
 				fmt.Fprintf(p.Stdout, "%-8s %s\n", line[0], console.OneLine(line[1]))
 			}

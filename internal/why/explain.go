@@ -4,10 +4,18 @@
 // nothing that names a user.
 package why
 
-import "countersign/internal/oauth"
+import (
+	"strings"
+
+	"countersign/internal/oauth"
+)
 
 // Explanation is what a refusal means.
 type Explanation struct {
+	// Rule names what was not kept to: one of [Rules], or the error code where that is all that is known.
+	Rule string
+	// Title says it in a few words.
+	Title string
 	// Section is where the specification defines the error.
 	Section string
 	// Remedy is what whoever sent the request can do.
@@ -17,14 +25,26 @@ type Explanation struct {
 // Explain explains an error code at an endpoint. What is not known is explained in general.
 func Explain(code string) Explanation {
 	if known, ok := explanations()[code]; ok {
-		return known
+		return Explanation{code, title(code), known[0], known[1]}
 	}
-	return Explanation{"docs/errors.md", "Do what the description says; if it says nothing, give the operator the correlation id."}
+	return Explanation{code, title(code), "docs/errors.md", "Do what the description says; if it says nothing, give the operator the correlation id."}
 }
 
-// explanations are those of all codes.
-func explanations() map[string]Explanation {
-	return map[string]Explanation{
+// title is what a code says in a few words: "Invalid grant".
+func title(code string) string {
+	words := strings.ReplaceAll(code, "_", " ")
+	if words == "" {
+		return "No reason is known"
+	}
+	for _, name := range [][2]string{{"uri", "URI"}, {"dpop", "DPoP"}, {" id", " ID"}} {
+		words = strings.ReplaceAll(words, name[0], name[1])
+	}
+	return strings.ToUpper(words[:1]) + words[1:]
+}
+
+// explanations are section and remedy of all codes.
+func explanations() map[string][2]string {
+	return map[string][2]string{
 		oauth.InvalidRequest: {"RFC 6749 §4.1.2.1, §5.2; RFC 9126 §2.3", "Change the parameter that the description names: each once, form-encoded, in the body."},
 		oauth.InvalidClient: {"RFC 6749 §5.2; RFC 7523 §3; RFC 8705 §2", "Compare the assertion with the registration: iss and sub are the client_id, aud is the issuer, exp is in the future, " +
 			"the kid is in the client's key set, and a jti is new each time; or show the registered certificate on the listener that asks for one."},

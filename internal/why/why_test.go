@@ -46,7 +46,7 @@ func TestExplain(t *testing.T) {
 			codes++
 			t.Run("accepts "+code, func(t *testing.T) {
 				known, ok := explanations()[code]
-				if !ok || !strings.Contains(known.Section, "§") || !strings.HasSuffix(known.Remedy, ".") {
+				if !ok || !strings.Contains(known[0], "§") || !strings.HasSuffix(known[1], ".") {
 					t.Errorf("%+v", known)
 				}
 			})
