@@ -364,11 +364,14 @@ func endedBy(state account.State) string {
 	return "access.by_others"
 }
 
+// wide is the class of pages that are more than a decision.
+const wide = "wide"
+
 // renderAccount writes a page of the account.
 func (a AccountPages) renderAccount(w http.ResponseWriter, r *http.Request, page account.Page, shown shown, title string) {
 	if page.Problem.Code != "" {
 		title = shown.language.Text("title.problem", "page", title)
 	}
 	shown.status, shown.policy = statusOf(page.Problem), a.pages.policy.withOwnForm()
-	a.pages.renderFrame(w, r, shown, frame{Title: title, Wide: true})
+	a.pages.renderFrame(w, r, shown, frame{Title: title, Class: wide})
 }

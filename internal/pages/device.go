@@ -343,7 +343,10 @@ func (p *Pages) renderDevice(w http.ResponseWriter, r *http.Request, page device
 	if page.Problem.Code != "" {
 		title = shown.language.Text("title.problem", "page", title)
 	}
-	around := frame{Title: title, Wide: page.SignedIn != nil && page.Request == nil, Scripts: []string{p.base + passkeyScript, p.base + deviceScript}}
+	around := frame{Title: title, Scripts: []string{p.base + passkeyScript, p.base + deviceScript}}
+	if page.SignedIn != nil && page.Request == nil {
+		around.Class = wide
+	}
 	if page.Confirms { // there is something to install
 		around.Manifest, around.Icon = p.base+manifestFile, p.base+"/device/icon-192.png"
 	}

@@ -159,8 +159,8 @@ type frame struct {
 	Name  string
 	// Own shows the logo of the program.
 	Own bool
-	// Wide is for the pages of the user's account.
-	Wide  bool
+	// Class is that of the body: "wide" for the pages of the user's account.
+	Class string
 	Style template.CSS
 	// Logo and LogoDark are addresses, or empty.
 	Logo, LogoDark string
