@@ -216,7 +216,7 @@ func (c *Console) audit(ctx context.Context, l look) (shown, error) {
 	}
 	view := auditView{Client: chosen.client, Kind: chosen.kind, About: chosen.about, Looked: len(found) == 0 && next != nil}
 	for _, one := range found {
-		view.Rows = append(view.Rows, entryRow(one, l.now))
+		view.Rows = append(view.Rows, c.entryRow(one, l.now))
 	}
 	same := []string{"client", chosen.client, "kind", chosen.kind, "about", chosen.about}
 	if next != nil {
@@ -229,11 +229,11 @@ func (c *Console) audit(ctx context.Context, l look) (shown, error) {
 }
 
 // entryRow is an entry in a list: what it is called, and what it says of others than persons.
-func entryRow(e entry, now time.Time) row {
+func (c *Console) entryRow(e entry, now time.Time) row {
 	one := row{
 		Name: spoken(e.event()), Code: e.Node + " " + strconv.FormatUint(e.Sequence, 10),
 		Link:  link("entry", "chain", e.Node, "n", strconv.FormatUint(e.Sequence, 10)),
-		Facts: []string{e.At.UTC().Format("2 Jan 2006, 15:04:05 UTC"), ago(e.At, now)},
+		Facts: []string{e.At.In(c.Zone).Format(moment), ago(e.At, now)},
 	}
 	if e.unreadable {
 		one.Name, one.Facts, one.Tag = "It is not an entry any more", nil, tag{"alarm", "Changed"}

@@ -128,9 +128,9 @@ func countGrants(grants []store.Grant, now time.Time) string {
 		}
 	}
 	if len(grants) > counted {
-		return fmt.Sprintf("More than %d; of the last %d, %d are valid", counted, counted, valid)
+		return fmt.Sprintf("More than %d; of the last %d, valid: %d", counted, counted, valid)
 	}
-	return fmt.Sprintf("%d, of which %d are valid", len(grants), valid)
+	return fmt.Sprintf("%d, of which valid: %d", len(grants), valid)
 }
 
 func clientFacts(c store.Client, grants string) []fact {

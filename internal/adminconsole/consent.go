@@ -264,13 +264,14 @@ func (c *Console) inPeoplesWords(l look, types *rar.Types, details rar.Details, 
 		for _, group := range view.Groups {
 			shown := saidGroup{Label: group.Label}
 			for _, line := range group.Lines {
-				if len(line.Items) > 0 && l.sees {
+				switch {
+				case len(line.Items) > 0 && line.Label == group.Label: // its name is not said twice
 					for _, item := range line.Items {
-						shown.Items = append(shown.Items, fact{Label: line.Label, Text: safe(line, item.Label), Hint: safe(line, item.Detail)})
+						shown.Items = append(shown.Items, l.item(line, item))
 					}
-					continue
+				default:
+					shown.Facts = append(shown.Facts, fact{Label: line.Label, Text: l.value(line)})
 				}
-				shown.Facts = append(shown.Facts, fact{Label: line.Label, Text: l.value(line)})
 			}
 			one.Groups = append(one.Groups, shown)
 		}
@@ -279,12 +280,27 @@ func (c *Console) inPeoplesWords(l look, types *rar.Types, details rar.Details, 
 	return all, ""
 }
 
-// value shows the value of a line.
+// value shows the value of a line. One of a list that the bank itself has written is nobody's.
 func (l look) value(line display.Line) string {
-	if !l.sees {
+	switch {
+	case !l.sees && line.Format != display.Choice:
 		return hidden
+	case len(line.Items) == 0:
+		return safe(line, line.Value)
 	}
-	return safe(line, line.Value)
+	var all []string
+	for _, item := range line.Items {
+		all = append(all, safe(line, item.Label))
+	}
+	return strings.Join(all, "; ")
+}
+
+// item shows an entry of a list.
+func (l look) item(line display.Line, item display.Item) fact {
+	if !l.sees && line.Format != display.Choice {
+		return fact{Text: hidden}
+	}
+	return fact{Text: safe(line, item.Label), Hint: safe(line, item.Detail)}
 }
 
 // safe shows a text of a line: of an account, its end.

@@ -2,8 +2,8 @@ package adminconsole
 
 import (
 	"context"
-	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,7 +37,7 @@ func (c *Console) overview(ctx context.Context, l look) (shown, error) {
 	if c.Ready != nil {
 		problems := c.Ready(ctx)
 		for _, part := range slices.Sorted(maps.Keys(problems)) {
-			one := fact{Label: spoken(part), Tag: tag{"ok", "Works"}}
+			one := fact{Label: part, Tag: tag{"ok", "Works"}}
 			if err := problems[part]; err != nil {
 				view.Ready, one.Tag, one.Hint = false, tag{"alarm", "Does not work"}, err.Error()
 			}
@@ -106,7 +106,7 @@ func chainFact(head store.AuditLine, lines []store.AuditLine, now time.Time) fac
 		one.At, one.Tag = e.At, tag{"ok", "Sealed"}
 		one.Hint = "sealed " + ago(e.At, now)
 		if behind := head.Sequence - e.Sequence; behind > 0 {
-			one.Hint += fmt.Sprintf("; %d entries since", behind)
+			one.Hint += "; " + many(int(min(behind, math.MaxInt32)), "entry", "entries") + " since"
 		}
 		break
 	}

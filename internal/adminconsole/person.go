@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -170,12 +169,9 @@ func (c *Console) accessRows(ctx context.Context, l look, filter store.AccessFil
 	}
 	for _, a := range found {
 		one := row{Code: a.ClientID, Link: link("client", "id", a.ClientID)}
-		grants := fmt.Sprintf("%d grants", a.Grants)
-		switch a.Grants {
-		case 0:
+		grants := many(a.Grants, "grant", "grants")
+		if a.Grants == 0 {
 			grants = "no grant, but need not be asked again"
-		case 1:
-			grants = "1 grant"
 		}
 		one.Facts = []string{grants, "last given " + ago(a.LastAt, l.now)}
 		if a.EndedAt.IsZero() {

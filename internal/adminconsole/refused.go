@@ -76,12 +76,14 @@ func (c *Console) refused(ctx context.Context, l look) (shown, error) {
 	}
 	view.Often, view.Same = often(alike, r, l.now), link("refusals", "client", r.ClientID, "endpoint", r.Endpoint, "rule", r.Rule)
 	if r.ClientID != "" {
-		recent, _, err := why.List(ctx, c.Store, why.Filter{ClientID: r.ClientID}, 0, rowsBeside)
+		recent, _, err := why.List(ctx, c.Store, why.Filter{ClientID: r.ClientID}, 0, rowsBeside+1)
 		if err != nil {
 			return shown{}, err
 		}
 		for _, one := range recent {
-			view.Recent = append(view.Recent, refusalRow(one, l.now))
+			if one.CorrelationID != r.CorrelationID && len(view.Recent) < rowsBeside {
+				view.Recent = append(view.Recent, refusalRow(one, l.now))
+			}
 		}
 		view.More = link("refusals", "client", r.ClientID)
 	}

@@ -32,12 +32,15 @@ func mono(text string) template.HTML {
 	return template.HTML(`<bdi class="mono ltr">` + template.HTMLEscapeString(pages.Plain(text, textLimit)) + `</bdi>`)
 }
 
+// moment is how a time is written.
+const moment = "2 Jan 2006, 15:04:05"
+
 // time writes a moment, in the zone of the console; nothing for none.
 func (c *Console) time(t time.Time) template.HTML {
 	if t.IsZero() {
 		return ""
 	}
-	return template.HTML(`<time datetime="` + t.UTC().Format(time.RFC3339) + `">` + t.In(c.Zone).Format("2 Jan 2006, 15:04:05") + `</time>`)
+	return template.HTML(`<time datetime="` + t.UTC().Format(time.RFC3339) + `">` + t.In(c.Zone).Format(moment) + `</time>`)
 }
 
 // zoneName is what the zone of the times is called.
@@ -61,12 +64,20 @@ func span(d time.Duration) string {
 			return strconv.Itoa(n) + " " + unit.name + "s"
 		}
 	}
-	return "less than a second"
+	return "a moment"
+}
+
+// many is a number with what is counted, of which there is one or several.
+func many(n int, one, several string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.Itoa(n) + " " + several
 }
 
 // ago says how long ago something was, and left how long it is until then, or since.
 func ago(t, now time.Time) string {
-	if t.After(now) {
+	if now.Sub(t) < time.Second {
 		return "just now"
 	}
 	return span(now.Sub(t)) + " ago"
