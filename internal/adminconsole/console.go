@@ -27,6 +27,8 @@ import (
 
 	"countersign/fapi/rar"
 	"countersign/internal/audit"
+	"countersign/internal/correlation"
+	"countersign/internal/oauth"
 	"countersign/internal/pages"
 	"countersign/store"
 )
@@ -232,8 +234,8 @@ func (c *Console) page(answer func(context.Context, look) (shown, error)) http.H
 		}
 		about.Part, about.Query, about.Body = out.part, out.query, out.body
 		if err := c.layout.Render(w, status, out.page, out.title, about); err != nil { // only in a broken build
-			c.Log.ErrorContext(r.Context(), "console page not rendered", "page", out.page, "error", err.Error())
-			http.Error(w, "This page cannot be shown.", http.StatusInternalServerError)
+			c.Log.ErrorContext(r.Context(), "console page not rendered", "page", out.page, "correlation_id", correlation.ID(r.Context()), "error", err.Error())
+			oauth.Write(w, err, correlation.ID(r.Context()))
 		}
 	}
 }
@@ -283,7 +285,7 @@ func (c *Console) problem(r *http.Request, err error) (shown, int) {
 	case errors.Is(err, errNothing), errors.Is(err, store.ErrNotFound):
 		view.Heading, view.Text = "Nothing has this number", "It may have been removed, or be of another environment."
 	default:
-		c.Log.ErrorContext(r.Context(), "console page not shown", "path", r.URL.Path, "error", err.Error())
+		c.Log.ErrorContext(r.Context(), "console page not shown", "path", r.URL.Path, "correlation_id", correlation.ID(r.Context()), "error", err.Error())
 		view, status = problemView{"This cannot be shown now",
 			"The database or the audit log could not be reached. A page about a person is shown only after it is recorded who looks.", false}, http.StatusServiceUnavailable
 	}

@@ -170,6 +170,7 @@ func TestStatusWriters(t *testing.T) {
 		"fapi/health.write":                   "health",
 		"fapi/registration.Handler.delete":    "204 without a body",
 		"fapi/resource.Handler.serveSigned":   "a signed answer, which waited for its signature",
+		"internal/pages.Layout.Render":        "pages of operators",
 		"internal/pages.Pages.renderFrame":    "pages, that of errors too",
 	}
 	used := map[string]bool{}

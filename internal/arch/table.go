@@ -64,6 +64,10 @@ func program() []Package {
 			"fapi/account", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/device", "fapi/logout", "fapi/rar/display", "fapi/scope",
 			"internal/brand", "internal/oauth", "internal/words", "fapi/managed",
 		}},
+		{"internal/adminconsole", []string{
+			"fapi/browser", "fapi/rar", "fapi/rar/display", "fapi/tokens", "internal/audit", "internal/auditlog", "internal/correlation", "internal/oauth",
+			"internal/pages", "internal/why", "store",
+		}},
 		{"internal/brand", nil},
 		{"internal/words", []string{"internal/suggest"}},
 		{"internal/directory", []string{"internal/limit", "internal/queue", "internal/random", "store"}},

@@ -723,6 +723,20 @@ func operation() []Group {
 				Remedy:  "Restart the node when that suits; its metrics are missing until then.",
 			},
 			{
+				Message: "console page not shown",
+				Levels:  []string{"error"},
+				Fields:  []string{"correlation_id", "error", "path"},
+				Cause:   "The store, or the audit log in it, did not answer. A page about a person is shown only after it is recorded who looks.",
+				Remedy:  "See what the error says of the store.",
+			},
+			{
+				Message: "console page not rendered",
+				Levels:  []string{"error"},
+				Fields:  []string{"correlation_id", "error", "page"},
+				Cause:   "A template of the console is broken: only in a build that was changed.",
+				Remedy:  "Report it, with the error.",
+			},
+			{
 				Message: "service hours not stored; will be retried",
 				Levels:  []string{"warn"},
 				Fields:  []string{"error"},
