@@ -292,6 +292,14 @@ func (c *Console) problem(r *http.Request, err error) (shown, int) {
 	return shown{page: "problem", title: view.Heading, body: view}, status
 }
 
+// Refuse shows why what is in front of the console lets a request not through.
+func (c *Console) Refuse(w http.ResponseWriter, r *http.Request, status int, title, detail string) {
+	if err := c.layout.Render(w, status, "problem", title, around{Body: problemView{Heading: title, Text: detail}}); err != nil {
+		c.Log.ErrorContext(r.Context(), "console page not rendered", "page", "problem", "correlation_id", correlation.ID(r.Context()), "error", err.Error())
+		oauth.Write(w, err, correlation.ID(r.Context()))
+	}
+}
+
 // PersonViewed is the event of the audit log that says that an operator looked at the data of a person: its detail names by, subject,
 // page, and whether the data were shown masked.
 const PersonViewed = "person_viewed"
@@ -305,7 +313,7 @@ func (c *Console) looked(ctx context.Context, l look, subject, page string) erro
 	if l.sees {
 		how = "whole"
 	}
-	body, err := json.Marshal(audit.Event{Kind: audit.SecurityEvent, Detail: map[string]string{
+	body, err := json.Marshal(audit.Event{Kind: audit.SecurityEvent, CorrelationID: correlation.ID(ctx), Detail: map[string]string{
 		"event": PersonViewed, "by": l.operator.Name, "subject": subject, "page": page, "shown": how,
 	}})
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"countersign/internal/admin"
 	"countersign/internal/adminapi"
 	"countersign/internal/adminapi/access"
+	"countersign/internal/adminconsole"
 	"countersign/internal/ceremony"
 	"countersign/internal/config"
 	"countersign/internal/config/certificates"
@@ -34,6 +35,8 @@ type Options struct {
 	// Rates are the limits of wrong passwords, and Fetch fetches the key sets of clients.
 	Rates directory.Rates
 	Fetch jose.Fetch
+	// Console is what the console shows besides what is stored; its Store, Operator, Issuer, Now and Log are set here.
+	Console adminconsole.Config
 	// Version is that of the program.
 	Version string
 	Now     func() time.Time
@@ -117,7 +120,8 @@ func (o Options) routes() ([]access.Route, error) {
 	if err != nil {
 		return nil, err
 	}
-	return api.Routes(), nil
+	console, err := o.console()
+	return append(api.Routes(), console...), err
 }
 
 // DirectoryOf knows the operators of a configuration.

@@ -100,9 +100,9 @@ func program() []Package {
 		{"internal/buildinfo", nil},
 		{"internal/serve", []string{
 			"ciba", "fapi", "fapi/account", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/claims", "fapi/client",
-			"fapi/consent", "fapi/consent/notify", "fapi/consents", "fapi/device", "fapi/directories", "fapi/endpoint", "fapi/login",
+			"fapi/consent", "fapi/consent/notify", "fapi/consents", "fapi/consents/shape", "fapi/device", "fapi/directories", "fapi/endpoint", "fapi/login",
 			"fapi/rar", "fapi/rar/display", "fapi/rar/ready", "fapi/registration", "fapi/request", "fapi/resource", "fapi/scope",
-			"internal/address", "internal/adminlistener", "internal/admin", "internal/audit", "internal/auditlog", "internal/brand",
+			"internal/address", "internal/adminconsole", "internal/adminlistener", "internal/admin", "internal/audit", "internal/auditlog", "internal/brand",
 			"internal/ceremony", "internal/claimsource", "internal/config", "internal/config/certificates", "internal/config/change",
 			"internal/config/value", "internal/consentsource",
 			"internal/database", "internal/directory", "internal/hsm", "internal/jose", "internal/limit", "internal/listening",
@@ -127,7 +127,7 @@ func program() []Package {
 			"internal/directory", "internal/jose", "internal/random", "internal/strictjson", "internal/userimport", "signer", "store",
 		}},
 		{"internal/adminlistener", []string{
-			"internal/admin", "internal/adminapi", "internal/adminapi/access", "internal/ceremony", "internal/config", "internal/config/certificates",
+			"internal/admin", "internal/adminapi", "internal/adminapi/access", "internal/adminconsole", "internal/ceremony", "internal/config", "internal/config/certificates",
 			"internal/config/operators", "internal/directory", "internal/jose", "internal/listening", "mtls", "signer", "store",
 		}},
 		{"internal/usercommands", []string{

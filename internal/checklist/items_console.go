@@ -15,6 +15,7 @@ func consoled() []Group {
 			{ID: "NM-66", Section: "OWASP ASVS 5.0 §15.2.2", Requires: "lists are bounded, and go on from the last entry; no page looks at all of the audit log or of the refusals"},
 			{ID: "NM-67", Section: "WCAG 2.2, level AA", Requires: "the console is read on narrow and wide screens, light and dark, by the keyboard and by screen readers"},
 			{ID: "NM-68", Section: "OWASP ASVS 5.0 §16.5.3", Requires: "the overview says whether the node works, how old keys and seals are, what ends soon, and what refuses most"},
+			{ID: "NM-69", Section: "OWASP ASVS 5.0 §13.4", Requires: "the console is on the listener of the admin API, behind the certificates of operators"},
 		},
 	}}
 }

@@ -24,7 +24,7 @@ const (
 
 // look returns what keeps the node from working. Where there are metrics, they show that from now on, with what else is found out.
 func (o *Observer) look(ctx context.Context, parts Parts) error {
-	found := parts.look(ctx)
+	found := parts.Look(ctx)
 	if o.metrics != nil {
 		o.metrics.Sampled(o.take(ctx, parts, found))
 	}
@@ -72,7 +72,7 @@ type seldom struct {
 
 // examine looks at what changes seldom.
 func (o *Observer) examine(ctx context.Context, parts Parts, now time.Time) seldom {
-	found := seldom{at: now, ends: ends(o.config.Load())}
+	found := seldom{at: now, ends: Ends(o.config.Load())}
 	if parts.Schema != nil {
 		found.schema, _ = parts.Schema(ctx) // 0 is not shown
 	}
@@ -86,8 +86,9 @@ func (o *Observer) examine(ctx context.Context, parts Parts, now time.Time) seld
 	return found
 }
 
-// look asks the store whether it takes writes and the HSM whether it signs, as readiness does.
-func (p Parts) look(ctx context.Context) map[string]error {
+// Look asks the store whether it takes writes and the HSM whether it signs, as readiness does: by part, what keeps it from working, or
+// nil.
+func (p Parts) Look(ctx context.Context) map[string]error {
 	limited, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	hsm := make(chan error, 1)
@@ -120,8 +121,8 @@ func files(c *config.Config) map[string]config.File {
 	return named
 }
 
-// ends is when the certificate that ends first in each file does. A file that cannot be read is left out: that is said elsewhere.
-func ends(c *config.Config) map[string]time.Time {
+// Ends is when the certificate that ends first in each file that the configuration names does, by its key. A file that cannot be read is left out: that is said elsewhere.
+func Ends(c *config.Config) map[string]time.Time {
 	found := map[string]time.Time{}
 	for key, file := range files(c) {
 		if file == "" {

@@ -17,8 +17,12 @@ func (s *server) operated() (*adminlistener.API, error) {
 	if err != nil {
 		return nil, err
 	}
+	console, err := s.console()
+	if err != nil {
+		return nil, err
+	}
 	return adminlistener.New(adminlistener.Options{
-		Config: c, Store: s.store, Rates: PasswordRates(c.Limits), Fetch: fetch, Version: s.Version, Now: s.Now, Log: s.log,
+		Config: c, Store: s.store, Rates: PasswordRates(c.Limits), Fetch: fetch, Console: console, Version: s.Version, Now: s.Now, Log: s.log,
 	})
 }
 
