@@ -47,7 +47,7 @@ func TestNM67Accessible(t *testing.T) {
 		site := w.proxied("sample.officer")
 		b := browsertest.Open(t, site.Certificate())
 		b.Visit(site.URL + "/console/")
-		b.Type("#q", "refused-129")
+		b.Type("#q", "6f1c1f60-8d2f-4a49-9a43-0c7f1d9a3f55")
 		b.PressAndFollow("\r")
 		if got := b.Text("h1"); got != "The redirect URI is not registered" {
 			t.Errorf("%q", got)

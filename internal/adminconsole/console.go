@@ -28,7 +28,6 @@ import (
 	"countersign/fapi/rar"
 	"countersign/internal/audit"
 	"countersign/internal/correlation"
-	"countersign/internal/oauth"
 	"countersign/internal/pages"
 	"countersign/store"
 )
@@ -235,7 +234,6 @@ func (c *Console) page(answer func(context.Context, look) (shown, error)) http.H
 		about.Part, about.Query, about.Body = out.part, out.query, out.body
 		if err := c.layout.Render(w, status, out.page, out.title, about); err != nil { // only in a broken build
 			c.Log.ErrorContext(r.Context(), "console page not rendered", "page", out.page, "correlation_id", correlation.ID(r.Context()), "error", err.Error())
-			oauth.Write(w, err, correlation.ID(r.Context()))
 		}
 	}
 }
@@ -296,7 +294,6 @@ func (c *Console) problem(r *http.Request, err error) (shown, int) {
 func (c *Console) Refuse(w http.ResponseWriter, r *http.Request, status int, title, detail string) {
 	if err := c.layout.Render(w, status, "problem", title, around{Body: problemView{Heading: title, Text: detail}}); err != nil {
 		c.Log.ErrorContext(r.Context(), "console page not rendered", "page", "problem", "correlation_id", correlation.ID(r.Context()), "error", err.Error())
-		oauth.Write(w, err, correlation.ID(r.Context()))
 	}
 }
 

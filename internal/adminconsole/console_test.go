@@ -18,7 +18,7 @@ import (
 // everyPage are the addresses of all pages, with something on each.
 func everyPage(w *world) map[string]string {
 	return map[string]string{
-		"overview": "/console/", "found": "/console/search?q=nothing-has-this", "refused": "/console/refused?id=refused-129", "refusals": "/console/refusals",
+		"overview": "/console/", "found": "/console/search?q=nothing-has-this", "refused": "/console/refused?id=6f1c1f60-8d2f-4a49-9a43-0c7f1d9a3f55", "refusals": "/console/refusals",
 		"client": "/console/client?id=orchid-budget", "client_hostile": link("client", "id", hostileID), "consent_payment": "/console/consent?id=consent-payment-1",
 		"consent_revoked": "/console/consent?id=consent-accounts-1", "consent_awaiting": link("consent", "id", hostile), "grant": "/console/grant?id=grant-payment-1",
 		"person": "/console/person?id=sub-anna-0001", "audit": "/console/audit", "audit_person": "/console/audit?about=sub-anna-0001",
@@ -80,7 +80,7 @@ func TestNM61Roles(t *testing.T) {
 		}
 	})
 	t.Run("accepts a link from another site", func(t *testing.T) {
-		page := w.send("sample.officer", http.MethodGet, "/console/refused?id=refused-129", http.Header{"Sec-Fetch-Site": {"cross-site"}, "Sec-Fetch-Dest": {"document"}})
+		page := w.send("sample.officer", http.MethodGet, "/console/refused?id=6f1c1f60-8d2f-4a49-9a43-0c7f1d9a3f55", http.Header{"Sec-Fetch-Site": {"cross-site"}, "Sec-Fetch-Dest": {"document"}})
 		if page.status != http.StatusOK {
 			t.Errorf("%d", page.status)
 		}
@@ -92,7 +92,7 @@ func TestNM62Search(t *testing.T) {
 	w := newWorld(t)
 	w.fill()
 	for query, want := range map[string]string{
-		"refused-129": "/console/refused?id=refused-129", "orchid-budget": "/console/client?id=orchid-budget", " consent-payment-1 ": "/console/consent?id=consent-payment-1",
+		"6f1c1f60-8d2f-4a49-9a43-0c7f1d9a3f55": "/console/refused?id=6f1c1f60-8d2f-4a49-9a43-0c7f1d9a3f55", "orchid-budget": "/console/client?id=orchid-budget", " consent-payment-1 ": "/console/consent?id=consent-payment-1",
 		"grant-payment-1": "/console/grant?id=grant-payment-1", "sub-anna-0001": "/console/person?id=sub-anna-0001", "anna.lindqvist": "/console/person?id=sub-anna-0001",
 		hostileID: link("client", "id", hostileID), "": "/console/",
 	} {
@@ -136,7 +136,7 @@ func TestNM62Search(t *testing.T) {
 		})
 	}
 	for _, path := range []string{
-		"refused?id=no", "refused?id=refused-129&n=2", "client?id=no", "client", "consent?id=no", "grant?id=no", "person?id=no", "person", "person?name=no", "entry?chain=a-2&n=9999", "entry?chain=no&n=1", "entry",
+		"refused?id=no", "refused?id=6f1c1f60-8d2f-4a49-9a43-0c7f1d9a3f55&n=2", "client?id=no", "client", "consent?id=no", "grant?id=no", "person?id=no", "person", "person?name=no", "entry?chain=a-2&n=9999", "entry?chain=no&n=1", "entry",
 		"nothing",
 	} {
 		t.Run("refuses the unknown "+path, func(t *testing.T) {
@@ -146,7 +146,7 @@ func TestNM62Search(t *testing.T) {
 		})
 	}
 	for _, path := range []string{
-		"refusals?before=x", "refusals?before=-1", "refused?id=refused-129&n=x", "audit?before=!", "audit?before=e30", "entry?chain=a-2&n=0", "person?id=sub-anna-0001&sessions=x", "client?id=orchid-budget&consents=x",
+		"refusals?before=x", "refusals?before=-1", "refused?id=6f1c1f60-8d2f-4a49-9a43-0c7f1d9a3f55&n=x", "audit?before=!", "audit?before=e30", "entry?chain=a-2&n=0", "person?id=sub-anna-0001&sessions=x", "client?id=orchid-budget&consents=x",
 		"client?id=orchid-budget&consents=" + cursor(noon, "a\x00"),
 	} {
 		t.Run("refuses the wrong "+path, func(t *testing.T) {
@@ -238,7 +238,7 @@ func TestNM64Recorded(t *testing.T) {
 	}
 	t.Run("refuses to record who looks at nobody", func(t *testing.T) {
 		w.viewed()
-		for _, path := range []string{"", "refusals", "refused?id=refused-129", "client?id=orchid-budget", "audit", "audit?client=orchid-budget", link("consent", "id", hostile)[len("/console/"):], "person?id=no", "search?q=no", "entry?chain=a-2&n=3"} {
+		for _, path := range []string{"", "refusals", "refused?id=6f1c1f60-8d2f-4a49-9a43-0c7f1d9a3f55", "client?id=orchid-budget", "audit", "audit?client=orchid-budget", link("consent", "id", hostile)[len("/console/"):], "person?id=no", "search?q=no", "entry?chain=a-2&n=3"} {
 			w.get("sample.officer", "/console/"+path)
 		}
 		if got := w.viewed(); len(got) != 0 {
@@ -313,14 +313,14 @@ var olderLink = regexp.MustCompile(`<a href="([^"]*)">Older`)
 func TestNM66Pages(t *testing.T) {
 	w := newWorld(t)
 	w.fill()
-	refusal, logged := regexp.MustCompile(`/console/refused\?id=(refused-[0-9]+)"`), regexp.MustCompile(`/console/entry\?chain=a-2&amp;n=([0-9]+)"`)
+	refusal, logged := regexp.MustCompile(`/console/refused\?id=([0-9a-f-]{36}|refused-[0-9]+)"`), regexp.MustCompile(`/console/entry\?chain=a-2&amp;n=([0-9]+)"`)
 	for path, test := range map[string]struct {
 		row  *regexp.Regexp
 		want int
 	}{
 		"/console/refusals": {refusal, 130}, "/console/refusals?client=orchid-budget": {refusal, 117}, "/console/refusals?rule=assertion.expired": {refusal, 13}, "/console/refusals?endpoint=%2Fpar&rule=invalid_client": {refusal, 13},
 		"/console/refusals?client=nobody": {refusal, 0}, "/console/audit": {logged, 262}, "/console/audit?kind=signed_in": {logged, 26}, "/console/audit?about=sub-anna-0001": {logged, 13},
-		"/console/audit?client=orchid-budget&kind=grant_revoked": {logged, 1}, "/console/audit?about=refused-129": {logged, 1}, "/console/audit?kind=checkpoint": {logged, 1}, "/console/audit?kind=no": {logged, 0},
+		"/console/audit?client=orchid-budget&kind=grant_revoked": {logged, 1}, "/console/audit?about=6f1c1f60-8d2f-4a49-9a43-0c7f1d9a3f55": {logged, 1}, "/console/audit?kind=checkpoint": {logged, 1}, "/console/audit?kind=no": {logged, 0},
 	} {
 		t.Run(fmt.Sprint("accepts ", test.want, " at ", path), func(t *testing.T) {
 			var seen []string
@@ -425,13 +425,13 @@ func TestNM68Shown(t *testing.T) {
 			"This node works", "kid-access", "active for 39 days", "published for 1 hour", "Entry 262", "sealed 10 minutes ago; 1 entry since", "listen.certificate_file", "in 20 days", "Ends soon", "in 900 days",
 			"The redirect URI is not registered", "redirect_uri.unregistered", "The client assertion has expired", "of the last 130 refused requests",
 		},
-		"/console/refused?id=refused-129": {
+		"/console/refused?id=6f1c1f60-8d2f-4a49-9a43-0c7f1d9a3f55": {
 			"The redirect URI is not registered", "it must match to the byte", "RFC 9700 §2.1", "Send a registered one", "Orchid Budget", "POST /par", "400 invalid_request", "It happened 48 times in the last hour", "What else was refused to this client",
-			"/console/audit?about=refused-129",
+			"/console/audit?about=6f1c1f60-8d2f-4a49-9a43-0c7f1d9a3f55",
 		},
 		"/console/refused?id=refused-120": {"The client assertion has expired", "Somebody whom the server does not know", "None was recognised", "401 invalid_client"},
 		"/console/client?id=orchid-budget": {
-			"Orchid Budget", "Served", "k-2026-08", "in 12 days", "Ends soon", "Its certificate cannot be read", "ukob", "Active there", "2, of which valid: 1", "consent-payment-1", "token_endpoint_auth_method", "refused-129",
+			"Orchid Budget", "Served", "k-2026-08", "in 12 days", "Ends soon", "Its certificate cannot be read", "ukob", "Active there", "2, of which valid: 1", "consent-payment-1", "token_endpoint_auth_method", "6f1c1f60-8d2f-4a49-9a43-0c7f1d9a3f55",
 		},
 		"/console/consent?id=consent-accounts-1": {"Revoked", "Revoked by the person", "Allowed by the person", "Lodged by the client", "ReadBalances", "grant-accounts-1", "Share account information with Orchid Budget?"},
 		"/console/grant?id=grant-accounts-1":     {"Revoked", "Given by the person", "Ended by", "consent-accounts-1"},

@@ -386,6 +386,8 @@ func (w *world) refusals() {
 			Code: "invalid_request", Cause: "invalid_request: redirect_uri is not registered for this client; it must match to the byte (but the port of http://127.0.0.1 and http://[::1])",
 		}
 		switch {
+		case i == 129:
+			r.CorrelationID = "6f1c1f60-8d2f-4a49-9a43-0c7f1d9a3f55"
 		case i%10 == 0:
 			r.ClientID, r.Endpoint, r.Status, r.Code, r.Cause = "", "/token", 401, "invalid_client", "invalid_client: the client assertion has expired"
 		case i%10 == 1:
@@ -411,7 +413,7 @@ func (w *world) log() {
 		w.appendLine(noon.Add(time.Duration(i-300)*time.Minute), event)
 	}
 	w.seal(noon.Add(-10 * time.Minute))
-	w.appendLine(noon.Add(-time.Minute), audit.Event{Kind: audit.SecurityEvent, ClientID: "orchid-budget", CorrelationID: "refused-129", Detail: map[string]string{"event": "grant_revoked", "grant": "grant-accounts-1", "by": "sample.officer"}})
+	w.appendLine(noon.Add(-time.Minute), audit.Event{Kind: audit.SecurityEvent, ClientID: "orchid-budget", CorrelationID: "6f1c1f60-8d2f-4a49-9a43-0c7f1d9a3f55", Detail: map[string]string{"event": "grant_revoked", "grant": "grant-accounts-1", "by": "sample.officer"}})
 	w.flush()
 }
 

@@ -65,7 +65,7 @@ func program() []Package {
 			"internal/brand", "internal/oauth", "internal/words", "fapi/managed",
 		}},
 		{"internal/adminconsole", []string{
-			"fapi/browser", "fapi/rar", "fapi/rar/display", "fapi/tokens", "internal/audit", "internal/auditlog", "internal/correlation", "internal/oauth",
+			"fapi/browser", "fapi/rar", "fapi/rar/display", "fapi/tokens", "internal/audit", "internal/auditlog", "internal/correlation",
 			"internal/pages", "internal/why", "store",
 		}},
 		{"internal/brand", nil},

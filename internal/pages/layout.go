@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"countersign/internal/brand"
+	"countersign/internal/oauth"
 	"countersign/internal/words"
 )
 
@@ -79,13 +80,15 @@ func NewLayout(c LayoutConfig) (*Layout, error) {
 	return l, nil
 }
 
-// Render writes a page with a status, and a title that may have texts of others. It is rendered completely before anything is sent; after an error nothing is.
+// Render writes a page with a status, and a title that may have texts of others. It is rendered completely before anything is sent; where that fails, which only a broken build does, the error is answered and returned.
 func (l *Layout) Render(w http.ResponseWriter, status int, page, title string, body any) error {
 	around := l.frame
 	around.Title, around.Body = plain(title, nameLimit)+" – "+around.Name, body
 	var text bytes.Buffer
 	if err := l.templates[page].ExecuteTemplate(&text, "frame", around); err != nil {
-		return fmt.Errorf("pages: %w", err)
+		err = fmt.Errorf("pages: %w", err)
+		oauth.Write(w, err, correlationID(w))
+		return err
 	}
 	setHeaders(w.Header(), l.policy.withOwnForm())
 	w.Header().Set("Content-Language", "en")
