@@ -168,6 +168,8 @@ type look struct {
 	operator Operator
 	// sees is whether the operator sees data of persons as they are.
 	sees bool
+	// led is whether another site led here: nobody's data are shown before the operator says that this was meant.
+	led  bool
 	form url.Values
 	now  time.Time
 }
@@ -198,6 +200,7 @@ var (
 	errParameter = errors.New("a parameter of the address is wrong")
 	errForbidden = errors.New("this certificate may not look at the console")
 	errForeign   = errors.New("another site asked for this page")
+	errLed       = errors.New("another site led to the data of a person")
 )
 
 // page serves a page.
@@ -216,7 +219,7 @@ func (c *Console) page(answer func(context.Context, look) (shown, error)) http.H
 			if err != nil {
 				return shown{}, err
 			}
-			return answer(r.Context(), look{operator: operator, sees: operator.sees(), form: form, now: c.Now()})
+			return answer(r.Context(), look{operator: operator, sees: operator.sees(), led: elsewhere(r), form: form, now: c.Now()})
 		}()
 		status := http.StatusOK
 		if err != nil {
@@ -238,11 +241,16 @@ func (c *Console) page(answer func(context.Context, look) (shown, error)) http.H
 	}
 }
 
-// foreign reports whether another site has a browser ask for a page in secret: an operator's certificate goes with each request. A link
-// from elsewhere may lead here (Fetch Metadata).
-func foreign(r *http.Request) bool {
+// elsewhere reports whether another site has a browser ask for a page (Fetch Metadata).
+func elsewhere(r *http.Request) bool {
 	from := r.Header.Get("Sec-Fetch-Site")
-	return from != "" && from != "same-origin" && from != "none" && r.Header.Get("Sec-Fetch-Dest") != "document"
+	return from != "" && from != "same-origin" && from != "none"
+}
+
+// foreign reports whether a page would be seen by nobody: another site embeds it, or it is fetched in advance. An operator's certificate
+// goes with each request. A link from elsewhere may lead here.
+func foreign(r *http.Request) bool {
+	return elsewhere(r) && r.Header.Get("Sec-Fetch-Dest") != "document" || strings.Contains(r.Header.Get("Sec-Purpose"), "prefetch")
 }
 
 // textLimit is how long a text of others may be that is shown, in characters, and inputLimit one that is looked for, in bytes.
@@ -267,6 +275,8 @@ type problemView struct {
 	Heading, Text string
 	// Searches says what can be searched for.
 	Searches bool
+	// Go leads to the page that was asked for, or is empty.
+	Go string
 }
 
 // problem shows why a page is not shown.
@@ -275,9 +285,12 @@ func (c *Console) problem(r *http.Request, err error) (shown, int) {
 	switch {
 	case errors.Is(err, errForbidden):
 		view, status = problemView{"You may not look at this console",
-			"Your certificate is known, and has no role that may look things up: reader, client_manager or security_officer. The roles are in the configuration of the server.", false}, http.StatusForbidden
+			"Your certificate is known, and has no role that may look things up: reader, client_manager or security_officer. The roles are in the configuration of the server.", false, ""}, http.StatusForbidden
 	case errors.Is(err, errForeign):
-		view, status = problemView{"This page was asked for by another site", "Open the console by its own address.", false}, http.StatusForbidden
+		view, status = problemView{"This page was asked for by another site", "Open the console by its own address.", false, ""}, http.StatusForbidden
+	case errors.Is(err, errLed):
+		view, status = problemView{"Another site led you to somebody's data",
+			"That you look is recorded, so it is shown only if you mean to.", false, r.URL.RequestURI()}, http.StatusOK
 	case errors.Is(err, errParameter):
 		view.Heading, view.Text, status = "This address is not one of the console's", "A parameter is there twice, is too long, or is not what it should be.", http.StatusBadRequest
 	case errors.Is(err, errNothing), errors.Is(err, store.ErrNotFound):
@@ -285,7 +298,7 @@ func (c *Console) problem(r *http.Request, err error) (shown, int) {
 	default:
 		c.Log.ErrorContext(r.Context(), "console page not shown", "path", r.URL.Path, "correlation_id", correlation.ID(r.Context()), "error", err.Error())
 		view, status = problemView{"This cannot be shown now",
-			"The database or the audit log could not be reached. A page about a person is shown only after it is recorded who looks.", false}, http.StatusServiceUnavailable
+			"The database or the audit log could not be reached. A page about a person is shown only after it is recorded who looks.", false, ""}, http.StatusServiceUnavailable
 	}
 	return shown{page: "problem", title: view.Heading, body: view}, status
 }
@@ -305,6 +318,9 @@ const PersonViewed = "person_viewed"
 func (c *Console) looked(ctx context.Context, l look, subject, page string) error {
 	if subject == "" {
 		return nil
+	}
+	if l.led {
+		return errLed
 	}
 	how := "masked"
 	if l.sees {

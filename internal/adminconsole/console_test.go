@@ -79,6 +79,21 @@ func TestNM61Roles(t *testing.T) {
 			t.Errorf("%d", page.status)
 		}
 	})
+	t.Run("refuses to fetch in advance", func(t *testing.T) {
+		page := w.send("sample.officer", http.MethodGet, "/console/person?id=sub-anna-0001", http.Header{"Sec-Fetch-Site": {"same-origin"}, "Sec-Fetch-Dest": {"document"}, "Sec-Purpose": {"prefetch;prerender"}})
+		if page.status != http.StatusForbidden || len(w.viewed()) != 0 {
+			t.Errorf("%d", page.status)
+		}
+	})
+	t.Run("refuses to be led to somebody's data unasked", func(t *testing.T) {
+		for _, path := range []string{"/console/person?id=sub-anna-0001", "/console/consent?id=consent-payment-1", "/console/audit?about=sub-anna-0001", "/console/search?q=anna.lindqvist"} {
+			page := w.send("sample.officer", http.MethodGet, path, http.Header{"Sec-Fetch-Site": {"cross-site"}, "Sec-Fetch-Dest": {"document"}})
+			if page.status != http.StatusOK || !strings.Contains(page.body, "Another site led you") || !strings.Contains(page.body, `<a href="`+html.EscapeString(path)+`">Look</a>`) ||
+				strings.Contains(page.body, "Lindqvist") || len(w.viewed()) != 0 {
+				t.Errorf("%s: %d %s", path, page.status, page.body)
+			}
+		}
+	})
 	t.Run("accepts a link from another site", func(t *testing.T) {
 		page := w.send("sample.officer", http.MethodGet, "/console/refused?id=6f1c1f60-8d2f-4a49-9a43-0c7f1d9a3f55", http.Header{"Sec-Fetch-Site": {"cross-site"}, "Sec-Fetch-Dest": {"document"}})
 		if page.status != http.StatusOK {

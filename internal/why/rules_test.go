@@ -54,6 +54,17 @@ func TestNM60Rules(t *testing.T) {
 			}
 		})
 	}
+	t.Run("accepts a page that lists the rules", func(t *testing.T) {
+		page, err := os.ReadFile(filepath.Join("..", "..", "docs", "why.md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, rule := range Rules() {
+			if strings.Count(string(page), "`"+rule.ID+"`") != 1 {
+				t.Errorf("docs/why.md does not list %s once", rule.ID)
+			}
+		}
+	})
 	for name, test := range map[string]struct{ code, cause, rule, section string }{
 		"accepts the section that a description names":   {oauth.InvalidRequest, "invalid_request: request and request_uri exclude each other (RFC 9101 §5)", "invalid_request", "RFC 9101 §5"},
 		"accepts the cause of an unusable code":          {oauth.InvalidGrant, "invalid_grant: the code is not valid: unknown, expired, used before, revoked, or not this client's: store: already used", "artefact.used", "RFC 6749 §4.1.2, §10.5"},
