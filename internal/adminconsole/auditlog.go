@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// linesAtOnce is how many lines of a chain are read at once, and linesMost how many of all chains are looked at for one page.
+	// linesAtOnce is how many lines of a chain are read at once at most, and linesMost how many of all chains are looked at for one page.
 	linesAtOnce, linesMost = 200, 4000
 	// mostChains is how many chains are read: one for each node that there ever was.
 	mostChains = 100
@@ -99,6 +99,8 @@ type chainReader struct {
 	// before is the number of the entry up to which nothing is read yet, and waiting what was read and not taken, the newest last.
 	before  uint64
 	waiting []entry
+	// atOnce is how many lines are read at once.
+	atOnce uint64
 }
 
 // fill reads some lines, if nothing waits, and returns how many.
@@ -107,8 +109,8 @@ func (r *chainReader) fill(ctx context.Context, s Store) (int, error) {
 		return 0, nil
 	}
 	from := uint64(0)
-	if r.before > linesAtOnce+1 {
-		from = r.before - 1 - linesAtOnce
+	if r.before > r.atOnce+1 {
+		from = r.before - 1 - r.atOnce
 	}
 	lines, err := s.AuditLines(ctx, r.name, from, int(r.before-1-from))
 	if err != nil {
@@ -149,9 +151,11 @@ func auditPage(ctx context.Context, s Store, chosen filter, before position, lim
 	if err != nil {
 		return nil, nil, err
 	}
+	heads = heads[:min(len(heads), mostChains)]
 	var chains []*chainReader
-	for _, head := range heads[:min(len(heads), mostChains)] {
-		reader := &chainReader{name: head.Chain, before: head.Sequence + 1}
+	for _, head := range heads {
+		// All chains together are read twice for a page, at least.
+		reader := &chainReader{name: head.Chain, before: head.Sequence + 1, atOnce: uint64(min(linesAtOnce, linesMost/(2*len(heads))))}
 		if before != nil { // of a chain that has begun meanwhile nothing is older than what was shown
 			reader.before = min(reader.before, before[head.Chain])
 		}
@@ -183,7 +187,9 @@ func auditPage(ctx context.Context, s Store, chosen filter, before position, lim
 	}
 	next = position{}
 	for _, chain := range chains {
-		next[chain.name] = chain.at()
+		if at := chain.at(); at > 1 { // of others nothing is left
+			next[chain.name] = at
+		}
 	}
 	return found, next, nil
 }

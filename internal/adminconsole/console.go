@@ -253,8 +253,9 @@ func foreign(r *http.Request) bool {
 	return elsewhere(r) && r.Header.Get("Sec-Fetch-Dest") != "document" || strings.Contains(r.Header.Get("Sec-Purpose"), "prefetch")
 }
 
-// textLimit is how long a text of others may be that is shown, in characters, and inputLimit one that is looked for, in bytes.
-const textLimit, inputLimit = 2000, 400
+// textLimit is how long a text of others may be that is shown, in characters, inputLimit one that is looked for, in bytes, and
+// positionLimit a position in a list, which may name all nodes that there ever were.
+const textLimit, inputLimit, positionLimit = 2000, 400, 12 << 10
 
 // read reads the parameters of a page: each once, of printable characters.
 func read(r *http.Request) (url.Values, error) {
@@ -262,8 +263,12 @@ func read(r *http.Request) (url.Values, error) {
 	if err != nil {
 		return nil, errParameter
 	}
-	for _, values := range form {
-		if len(values) != 1 || len(values[0]) > inputLimit || !utf8.ValidString(values[0]) || strings.ContainsFunc(values[0], unicode.IsControl) {
+	for name, values := range form {
+		limit := inputLimit
+		if name == "before" {
+			limit = positionLimit
+		}
+		if len(values) != 1 || len(values[0]) > limit || !utf8.ValidString(values[0]) || strings.ContainsFunc(values[0], unicode.IsControl) {
 			return nil, errParameter
 		}
 	}

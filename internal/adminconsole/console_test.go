@@ -1,12 +1,14 @@
 package adminconsole
 
 import (
+	"errors"
 	"fmt"
 	"html"
 	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -405,6 +407,42 @@ func TestNM66Pages(t *testing.T) {
 		}
 		if body := w.shows("sample.officer", html.UnescapeString(next[1])); !strings.Contains(body, "Signed in") {
 			t.Error(body)
+		}
+	})
+	t.Run("accepts the logs of many nodes, in the order of time", func(t *testing.T) {
+		const nodes, each = 60, 8
+		for n := range nodes {
+			chain := audit.NewChain(fmt.Sprintf("countersign-7d9c5b6f4-xk2p9-node-%02d", n))
+			var lines []store.AuditLine
+			for i := range each {
+				line, about, err := chain.AppendApart(noon.Add(time.Duration(i*nodes+n)*time.Second), audit.Event{Kind: audit.SecurityEvent, Detail: map[string]string{"event": "of_many", "number": fmt.Sprint(i*nodes + n)}})
+				w.must(err)
+				lines = append(lines, store.AuditLine{Chain: fmt.Sprintf("countersign-7d9c5b6f4-xk2p9-node-%02d", n), Sequence: uint64(i + 1), Text: string(line), Personal: string(about)})
+			}
+			w.must(w.store.AppendAudit(t.Context(), lines))
+		}
+		row := regexp.MustCompile(`chain=countersign-7d9c5b6f4-xk2p9-node-([0-9]+)&amp;n=([0-9]+)"`)
+		var seen []int
+		for at, pages := "/console/audit?kind=of_many", 0; at != "" && pages < 20; pages++ {
+			body := w.shows("sample.officer", at)
+			for _, found := range row.FindAllStringSubmatch(body, -1) {
+				node, nodeErr := strconv.Atoi(found[1])
+				sequence, err := strconv.Atoi(found[2])
+				w.must(errors.Join(nodeErr, err))
+				seen = append(seen, (sequence-1)*nodes+node)
+			}
+			at = ""
+			if next := olderLink.FindStringSubmatch(body); next != nil {
+				at = html.UnescapeString(next[1])
+			}
+		}
+		for i, number := range seen {
+			if number != nodes*each-1-i {
+				t.Fatalf("entry %d is at place %d", number, i)
+			}
+		}
+		if len(seen) != nodes*each {
+			t.Errorf("%d entries", len(seen))
 		}
 	})
 	t.Run("accepts a log whose beginning was dropped", func(t *testing.T) {
