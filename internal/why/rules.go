@@ -57,6 +57,8 @@ func Rules() []Rule {
 			"Show the certificate whose subject is registered, or register this one: as the certificate has it, attribute by attribute."},
 		{"certificate.other", oauth.InvalidClient, "the client certificate is not one that this client registered", "The client certificate is not registered", "RFC 8705 §2.2",
 			"Put the certificate's key into the client's key set, with its certificate in x5c, or show one that is there."},
+		{"proof.missing", oauth.InvalidRequest, "tokens are bound by DPoP; send a DPoP header", "The request has no DPoP proof", "RFC 9449 §5",
+			"Send a proof in the DPoP header: the tokens of this client are bound by it."},
 		{"proof.missing", oauth.InvalidDPoPProof, "the DPoP header is missing", "The request has no DPoP proof", "RFC 9449 §5",
 			"Send a proof in the DPoP header: the tokens of this client are bound by it."},
 		{"proof.replayed", oauth.InvalidDPoPProof, "the DPoP proof was used before", "The DPoP proof was used before", proof,
