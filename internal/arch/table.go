@@ -73,7 +73,7 @@ func program() []Package {
 		{"internal/directory", []string{"internal/limit", "internal/queue", "internal/random", "store"}},
 		{"internal/auditlog", []string{"internal/audit", "internal/jose", "internal/pause", "signer", "store"}},
 		{"internal/telemetry", []string{"internal/address", "internal/correlation"}},
-		{"internal/metrics", []string{"fapi/event", "internal/audit", "signer", "store"}},
+		{"internal/metrics", []string{"fapi/event", "internal/audit", "internal/fips", "signer", "store"}},
 		{"internal/why", []string{"fapi/event", "internal/oauth", "internal/pause", "store"}},
 		{"internal/watchcommands", []string{
 			"internal/admin", "internal/availability", "internal/console", "internal/usercommands", "internal/why", "store",
@@ -97,7 +97,14 @@ func program() []Package {
 			"internal/jose", "internal/wholefile", "signer", "signer/pkcs11", "softhsm", "store",
 		}},
 		{"internal/hsm", []string{"internal/config", "internal/pause", "signer", "signer/crypto11", "signer/pkcs11", "signer/soft", "store"}},
-		{"internal/buildinfo", nil},
+		{"internal/buildinfo", []string{"internal/fips"}},
+		{"internal/fips", nil},
+		{"internal/systemd", nil},
+		{"internal/layout", []string{"internal/console"}},
+		{"internal/setupcommands", []string{
+			"internal/admin", "internal/buildinfo", "internal/config", "internal/console", "internal/database", "internal/devsetup",
+			"internal/hsm", "internal/layout", "internal/usercommands",
+		}},
 		{"internal/serve", []string{
 			"ciba", "fapi", "fapi/account", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/claims", "fapi/client",
 			"fapi/consent", "fapi/consent/notify", "fapi/consents", "fapi/consents/shape", "fapi/device", "fapi/directories", "fapi/endpoint", "fapi/login",
@@ -105,9 +112,9 @@ func program() []Package {
 			"internal/address", "internal/adminconsole", "internal/adminlistener", "internal/admin", "internal/audit", "internal/auditlog", "internal/brand",
 			"internal/ceremony", "internal/claimsource", "internal/config", "internal/config/certificates", "internal/config/change",
 			"internal/config/value", "internal/consentsource",
-			"internal/database", "internal/directory", "internal/hsm", "internal/jose", "internal/limit", "internal/listening",
+			"internal/database", "internal/directory", "internal/fips", "internal/hsm", "internal/jose", "internal/limit", "internal/listening",
 			"internal/listening/bounded", "internal/memory", "internal/oauth", "internal/observing", "internal/outbound", "internal/pages", "internal/pause", "internal/repeat",
-			"internal/reread", "internal/telemetry", "internal/wholefile", "internal/words", "mtls", "store",
+			"internal/reread", "internal/systemd", "internal/telemetry", "internal/wholefile", "internal/words", "mtls", "store",
 		}},
 		{"internal/ceremony", []string{
 			"internal/config", "internal/console", "internal/hsm", "internal/jose", "internal/pause", "internal/strictjson",
@@ -143,7 +150,7 @@ func program() []Package {
 		{"internal/askline", []string{"internal/outbound", "internal/queue"}},
 		{"internal/doctor", []string{
 			"fapi/consent", "fapi/directories", "internal/admin", "internal/buildinfo", "internal/ceremony", "internal/config",
-			"internal/config/value", "internal/console", "internal/database", "internal/hsm", "internal/listening", "internal/outbound",
+			"internal/config/value", "internal/console", "internal/database", "internal/fips", "internal/hsm", "internal/listening", "internal/outbound",
 			"internal/serve", "mtls", "mtls/dn", "signer", "softhsm", "store",
 		}},
 		{"internal/logs", nil},
@@ -427,6 +434,7 @@ func around() []Package {
 		{"internal/passkey/passkeytest", nil},
 		{"internal/browsertest", nil},
 		{"internal/postgrestest", nil},
+		{"internal/fips/fipstest", nil},
 		{"internal/pgproxy", nil},
 		{"internal/proxies", nil},
 		{"internal/peers", nil},

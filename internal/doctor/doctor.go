@@ -10,6 +10,7 @@ import (
 
 	"countersign/internal/buildinfo"
 	"countersign/internal/config"
+	"countersign/internal/fips"
 	"countersign/internal/hsm"
 	"countersign/internal/serve"
 	"countersign/store"
@@ -162,6 +163,12 @@ func (d *Doctor) build() (f Findings) {
 		f.warn("build", "version %s, built without cgo, so without PKCS#11 and crypto11, which development keys do not need", d.Build.Version)
 	default:
 		f.fail("build", "built without cgo, so without PKCS#11 and crypto11; build it with CGO_ENABLED=1")
+	}
+	if state := d.Build.FIPS; state.Mode == fips.On || state.Mode == fips.Only {
+		f.ok("build", "FIPS 140-3 mode: %s (docs/fips.md)", state)
+	}
+	if state := d.Build.FIPS; state.Mode != fips.Off && state.Module == "latest" {
+		f.warn("build", "FIPS 140-3 mode with the module of the Go release, which is no validated one; build with GOFIPS140=v1.0.0")
 	}
 	return f
 }

@@ -143,7 +143,7 @@ func Catalogue() []Metric {
 		{configurationTaken, Gauge, "s", nil, "When the configuration in use was taken: at the start, or by the last successful reload; in Unix time.", ""},
 		{configurationInUse, Gauge, "", nil, "1 while what the configuration file says is in use, else 0: it was changed and refused.", ""},
 		{configurationRefused, Counter, "{reload}", nil, "Reloads of the configuration that were refused since the start.", ""},
-		{build, Gauge, "", []string{"version", "go"}, "1, with what runs.", ""},
+		{build, Gauge, "", []string{"version", "go", "fips140"}, "1, with what runs; fips140 is off, on or only.", ""},
 	}
 }
 

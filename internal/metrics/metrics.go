@@ -29,6 +29,7 @@ import (
 
 	"countersign/fapi/event"
 	"countersign/internal/audit"
+	"countersign/internal/fips"
 	"countersign/store"
 )
 
@@ -216,7 +217,7 @@ func (m *Metrics) instruments(config Config) error {
 		m.kinds.of(conflict.kind)
 		m.conflicts.Add(zero, 0, m.conflictLabels.of(conflict).add...)
 	}
-	about := with("version", config.Version, "go", runtime.Version())
+	about := with("version", config.Version, "go", runtime.Version(), "fips140", string(fips.Read().Mode))
 	made.gauge(build, func(o observer) { o(1, about) })
 	m.observe(made, config)
 	return errors.Join(made.problems...)

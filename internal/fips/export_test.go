@@ -1,0 +1,4 @@
+package fips
+
+// ModuleOf is for tests.
+var ModuleOf = module
