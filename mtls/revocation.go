@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto"
+	"crypto/fips140"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
@@ -226,11 +228,19 @@ func (r *Revocation) list(ctx context.Context, address string, issuer *x509.Cert
 	return found.list
 }
 
+// requestOptions have SHA-1 name the issuer, which every responder knows (RFC 5019 §2.1.1), or SHA-256 where FIPS 140-3 is enforced.
+func requestOptions() *ocsp.RequestOptions {
+	if fips140.Enforced() {
+		return &ocsp.RequestOptions{Hash: crypto.SHA256}
+	}
+	return nil
+}
+
 // ocsp gives what a responder says of a certificate, or nil. The request is sent with GET (RFC 6960 §A.1).
 func (r *Revocation) ocsp(ctx context.Context, address string, certificate, issuer *x509.Certificate) *ocsp.Response {
 	key := "ocsp " + address + " " + Thumbprint(certificate)
 	found := r.remembered(ctx, key, func(ctx context.Context) (answerAbout, error) {
-		request, err := ocsp.CreateRequest(certificate, issuer, nil)
+		request, err := ocsp.CreateRequest(certificate, issuer, requestOptions())
 		if err != nil {
 			return answerAbout{}, err
 		}

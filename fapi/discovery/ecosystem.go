@@ -30,9 +30,10 @@ func among(list, allowed []string) []string {
 	return set.Intersect(list, allowed)
 }
 
-// namesOAEP reports whether one of the offered profiles names RSA-OAEP: no other client may encrypt with it.
+// namesOAEP reports whether one of the offered profiles names RSA-OAEP: no other client may encrypt with it. Nobody may where
+// FIPS 140-3 is enforced.
 func (h *Handler) namesOAEP() bool {
-	return slices.ContainsFunc(h.config.Profiles, func(name string) bool {
+	return slices.Contains(jose.DecryptionAlgorithms(), jose.RSAOAEP) && slices.ContainsFunc(h.config.Profiles, func(name string) bool {
 		of, _ := profile.Lookup(name)
 		return slices.Contains(of.KeyEncryption, jose.RSAOAEP)
 	})

@@ -30,6 +30,8 @@ const (
 	reasonNone     = "user without a password"
 	reasonDisabled = "user disabled"
 	reasonWrong    = "wrong password"
+	// reasonHash: the password has to be set again (docs/fips.md).
+	reasonHash = "password hashed with Argon2id, which is not approved by FIPS 140-3"
 )
 
 // refusal is an ErrRefused with what the audit log says of it: the reason, and the user whose name was given, if there is one. Its
@@ -58,6 +60,8 @@ func why(user store.User, matches bool) refusal {
 		reason = reasonErased
 	case user.Password == "":
 		reason = reasonNone
+	case unapproved(user.Password):
+		reason = reasonHash
 	case matches && user.Disabled:
 		reason = reasonDisabled
 	}
@@ -245,7 +249,7 @@ func (d *Directory) verify(ctx context.Context, at place, user store.User, store
 	queue.Trace(ctx, "countersign/directory", "password.queue", began, d.now())
 	matches := stored.matches(password)
 	// The decoy's password is empty, so the state of the user decides too, and only now.
-	if !matches || user.Password == "" || user.Disabled || len(password) > maxPassword {
+	if !matches || user.Password == "" || unapproved(user.Password) || user.Disabled || len(password) > maxPassword {
 		return why(user, matches)
 	}
 	return nil
@@ -267,6 +271,9 @@ func (d *Directory) find(ctx context.Context, username string) (store.User, hash
 		return store.User{}, hash{}, fmt.Errorf("directory: find the user: %w", err)
 	}
 	stored, err := parseHash(user.Password)
+	if errors.Is(err, errNotApproved) {
+		return user, d.decoy, nil
+	}
 	if err != nil {
 		return store.User{}, hash{}, fmt.Errorf("directory: the password of subject %s: %w", user.Subject, err)
 	}

@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"crypto/fips140"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base64"
@@ -39,15 +40,16 @@ const (
 	maxHash   = 512
 )
 
-// hash is an Argon2id hash with what it was made with.
+// hash is an Argon2id hash with what it was made with, or one of PBKDF2 where iterations is not zero.
 type hash struct {
 	memory, passes uint32
 	lanes          uint8
+	iterations     int
 	salt, tag      []byte
 }
 
-// HashPassword makes an Argon2id hash in PHC string form. The password must be UTF-8, not empty, and at most 1024
-// bytes long; how long it must be at least is the caller's policy.
+// HashPassword makes an Argon2id hash in PHC string form, or one of PBKDF2 where FIPS 140-3 is enforced. The password must be
+// UTF-8, not empty, and at most 1024 bytes long; how long it must be at least is the caller's policy.
 func HashPassword(password string) (phc string, err error) {
 	switch {
 	case password == "":
@@ -62,6 +64,9 @@ func HashPassword(password string) (phc string, err error) {
 
 func newHash(password string) hash {
 	h := hash{memory: memory, passes: passes, lanes: lanes, salt: make([]byte, saltBytes)}
+	if fips140.Enforced() {
+		h = hash{iterations: iterations, salt: h.salt}
+	}
 	rand.Read(h.salt) // never fails
 	h.tag = h.compute(password, tagBytes)
 	return h
@@ -75,18 +80,28 @@ func (h hash) matches(password string) bool {
 // compute normalises first, because keyboards differ in how they write the same letter (RFC 8265 §4.2.2).
 func (h hash) compute(password string, length int) []byte {
 	normal := norm.NFC.Bytes([]byte(password))
+	if h.iterations > 0 {
+		return pbkdf2Key(normal, h.salt, h.iterations, length)
+	}
 	return argon2.IDKey(normal, h.salt, h.passes, h.memory, h.lanes, uint32(length))
 }
 
 // String is the PHC string.
 func (h hash) String() string {
 	encode := base64.RawStdEncoding.EncodeToString
+	if h.iterations > 0 {
+		return fmt.Sprintf("$%s$i=%d$%s$%s", pbkdf2Name, h.iterations, encode(h.salt), encode(h.tag))
+	}
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, h.memory, h.passes, h.lanes, encode(h.salt), encode(h.tag))
 }
 
-// parseHash reads the PHC string of an Argon2id hash, in its canonical form only. No error repeats the text.
+// parseHash reads the PHC string of a hash, in its canonical form only. No error repeats the text. Where FIPS 140-3 is enforced,
+// an Argon2id hash is [errNotApproved].
 func parseHash(phc string) (hash, error) {
 	parts := strings.Split(phc, "$")
+	if len(parts) > 1 && parts[1] == pbkdf2Name {
+		return parsePBKDF2(phc, parts)
+	}
 	if len(phc) > maxHash || len(parts) != 6 || parts[0] != "" {
 		return hash{}, errors.New("not a PHC string")
 	}
@@ -119,6 +134,9 @@ func parseHash(phc string) (hash, error) {
 	if h.tag, err = field(parts[5]); err != nil {
 		return hash{}, fmt.Errorf("the tag %w", err)
 	}
+	if fips140.Enforced() {
+		return hash{}, errNotApproved
+	}
 	return h, nil
 }
 
@@ -129,13 +147,16 @@ const (
 	leastMemory = 7168 // KiB
 )
 
-// CheckHash checks a password hash from elsewhere: an Argon2id hash in PHC string form, in its canonical form, that costs as
-// much to try as the OWASP Password Storage Cheat Sheet asks for, and not more than the server can spend on a sign-in. No
-// error repeats the text.
+// CheckHash checks a password hash from elsewhere: a hash in PHC string form, in its canonical form, of Argon2id or of
+// PBKDF2-HMAC-SHA-256, that costs as much to try as the OWASP Password Storage Cheat Sheet asks for, and not more than the server can
+// spend on a sign-in. Where FIPS 140-3 is enforced, Argon2id is refused. No error repeats the text.
 func CheckHash(phc string) error {
 	h, err := parseHash(phc)
 	if err != nil {
 		return err
+	}
+	if h.iterations > 0 {
+		return h.checkPBKDF2()
 	}
 	if h.memory < leastMemory || h.memory*h.passes < leastWork || len(h.tag) < 16 {
 		return errors.New("the hash is too cheap to guess at: Argon2id takes m=19456,t=2,p=1 or more (OWASP)")

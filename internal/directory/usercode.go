@@ -51,6 +51,9 @@ func (u *UserCodes) Compare(ctx context.Context, user, phc, code string) (fits b
 		}
 	}()
 	stored := u.decoy
+	if unapproved(phc) {
+		phc = "" // no code fits: it has to be set again
+	}
 	if phc != "" {
 		if stored, err = parseHash(phc); err != nil {
 			return false, 0, fmt.Errorf("directory: a stored user code: %w", err)

@@ -5,6 +5,7 @@ package hsm
 
 import (
 	"context"
+	"crypto/fips140"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,6 +45,15 @@ const (
 	// InProcessWarning is shown where the module runs in the server.
 	InProcessWarning = "the HSM's module runs in the server's own process (crypto11): one that hangs or crashes is cured by a restart only"
 )
+
+// Approved reports why keys cannot be where the configuration has them while FIPS 140-3 is enforced; nil when they can, or when it is
+// not enforced.
+func Approved(c config.Signer) error {
+	if c.DevelopmentKeyFile == "" || !fips140.Enforced() {
+		return nil
+	}
+	return fmt.Errorf("signer.development_key_file: %w", soft.ErrNotApproved)
+}
 
 // Warning is what an operator is told at every start about where the keys are, or empty.
 func Warning(c config.Signer) string {

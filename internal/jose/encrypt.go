@@ -5,6 +5,7 @@ import (
 	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/fips140"
 	"crypto/rsa"
 	"errors"
 	"fmt"
@@ -13,8 +14,13 @@ import (
 	jose "github.com/go-jose/go-jose/v4"
 )
 
-// EncryptionAlgorithms are the values of alg that [KeySet.Encrypt] takes.
-func EncryptionAlgorithms() []string { return []string{ECDHES, ECDHESA256KW, RSAOAEP256, RSAOAEP} }
+// EncryptionAlgorithms are the values of alg that [KeySet.Encrypt] takes: where FIPS 140-3 is enforced, those without SHA-1.
+func EncryptionAlgorithms() []string {
+	if fips140.Enforced() {
+		return []string{ECDHES, ECDHESA256KW, RSAOAEP256}
+	}
+	return []string{ECDHES, ECDHESA256KW, RSAOAEP256, RSAOAEP}
+}
 
 // receives reports whether the key may be encrypted to with an algorithm.
 func (k Key) receives(alg string) bool {

@@ -6,6 +6,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/ecdh"
+	"crypto/fips140"
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/json"
@@ -48,13 +49,19 @@ const sharedSecretSize = 32
 var ErrDecryption = errors.New("the token cannot be decrypted with a key of this server")
 
 // DecryptionAlgorithms are the values of alg that [Decrypt] takes.
-func DecryptionAlgorithms() []string { return []string{ECDHES, ECDHESA256KW, RSAOAEP256, RSAOAEP} }
+func DecryptionAlgorithms() []string { return EncryptionAlgorithms() }
 
 // wraps reports whether an algorithm encrypts the content key to an RSA key.
 func wraps(alg string) bool { return alg == RSAOAEP256 || alg == RSAOAEP }
 
-// ContentEncryptions are the values of enc that are decrypted, and offered to clients.
-func ContentEncryptions() []string { return []string{A128GCM, A256GCM, A128CBCHS256, A256CBCHS512} }
+// ContentEncryptions are the values of enc that are decrypted, and offered to clients. Where FIPS 140-3 is enforced, that is without
+// AES-GCM, whose initialisation vectors the module wants to choose itself, also for what others have encrypted.
+func ContentEncryptions() []string {
+	if fips140.Enforced() {
+		return []string{A128CBCHS256, A256CBCHS512}
+	}
+	return []string{A128GCM, A256GCM, A128CBCHS256, A256CBCHS512}
+}
 
 // DecryptionKey is a key to decrypt with. The private half does its work behind the functions, of which it has those
 // that fit its algorithm. All return an error that matches [ErrDecryption] when the input does not fit the key;

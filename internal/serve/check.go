@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"countersign/internal/config"
+	"countersign/internal/hsm"
 )
 
 // Check reports why a server with this configuration would not start, as far as that shows without opening its database,
@@ -20,7 +21,7 @@ func Check(ctx context.Context, c *config.Config, now func() time.Time) error {
 	_, certificate := Certificate(c.Listen)
 	_, gate := newGate(c.ListenMTLS, now)
 	_, headers := traceHeaders(c.Telemetry)
-	problems := []error{chain, certificate, gate, headers}
+	problems := []error{chain, certificate, gate, headers, hsm.Approved(c.Signer)}
 	offered, err := s.offered(ctx)
 	problems = append(problems, err)
 	if err == nil {

@@ -8,13 +8,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"sync/atomic"
 	"time"
 
 	"countersign/internal/config"
 	"countersign/internal/listening"
 	"countersign/internal/listening/bounded"
+	"countersign/internal/systemd"
 	"countersign/mtls"
 )
 
@@ -102,14 +102,14 @@ func (l *listeners) serve(ctx context.Context, log *slog.Logger) error {
 			}
 		}()
 	}
-	warn(log, "systemd notification failed", notify("READY=1"))
+	warn(log, "systemd notification failed", systemd.Notify(systemd.Ready))
 	var err error
 	select {
 	case <-ctx.Done():
 		log.Info("stopping; finishing requests in flight", "timeout", l.limits().ShutdownTimeout.Std())
 	case err = <-failed:
 	}
-	warn(log, "systemd notification failed", notify("STOPPING=1"))
+	warn(log, "systemd notification failed", systemd.Notify(systemd.Stopping))
 	l.live.drain()
 	l.closing.Store(true)
 	// Meanwhile a load balancer notices.
@@ -157,18 +157,4 @@ func (l listener) serve() error {
 		return l.server.Serve(l.Listener)
 	}
 	return l.server.ServeTLS(l.Listener, "", "")
-}
-
-// notify reports to systemd the state of the service (sd_notify(3)). Without systemd it does nothing.
-func notify(state string) error {
-	socket := os.Getenv("NOTIFY_SOCKET")
-	if socket == "" {
-		return nil
-	}
-	connection, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: socket, Net: "unixgram"})
-	if err != nil {
-		return err
-	}
-	_, err = connection.Write([]byte(state))
-	return errors.Join(err, connection.Close())
 }

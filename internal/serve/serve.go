@@ -18,12 +18,14 @@ import (
 	"countersign/fapi"
 	"countersign/internal/config"
 	"countersign/internal/database"
+	"countersign/internal/fips"
 	"countersign/internal/hsm"
 	"countersign/internal/memory"
 	"countersign/internal/observing"
 	"countersign/internal/pages"
 	"countersign/internal/repeat"
 	"countersign/internal/reread"
+	"countersign/internal/systemd"
 	"countersign/internal/telemetry"
 	"countersign/store"
 )
@@ -103,6 +105,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer func() { warn(s.log, "HSM close failed", s.keys.Tokens.Close()) }()
 	warnOfKeys(ctx, o.Config.Signer, s.log)
+	fips.Log(ctx, s.log)
 	return s.run(ctx, started)
 }
 
@@ -176,6 +179,11 @@ func (s *server) run(ctx context.Context, started time.Time) error {
 		unwatch()
 		stop()
 		waitJobs() // before the HSM and the store are closed
+	}()
+	go func() {
+		warn(s.log, "systemd watchdog not served", systemd.Watch(background, s.keys.Tokens.Hung, func(err error) {
+			warn(s.log, "systemd notification failed", err)
+		}))
 	}()
 	go memory.Keep(background, func() int { return int(s.memory.Load()) })
 	if !reached {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/fips140"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -151,8 +152,12 @@ func connect(pair func() (ours, theirs *os.File, err error)) (net.Conn, *os.File
 	return conn, theirs, nil
 }
 
+// environment is the worker's: what the configuration says, and where FIPS 140-3 is enforced, that it is there too.
 func environment(values map[string]string) []string {
-	list := []string{} // not nil: the worker inherits nothing
+	list := []string{} // not nil: the worker inherits nothing else
+	if _, own := values["GODEBUG"]; fips140.Enforced() && !own {
+		list = append(list, "GODEBUG=fips140=only")
+	}
 	for name, value := range values {
 		list = append(list, name+"="+value)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/fips140"
 	"crypto/rand"
 	"encoding/pem"
 	"errors"
@@ -69,8 +70,14 @@ type sealing struct {
 	aead cipher.AEAD
 }
 
+// ErrNotApproved: FIPS 140-3 is enforced, and a key file is encrypted with what is not approved.
+var ErrNotApproved = errors.New("development keys are encrypted with Argon2id, which is not approved by FIPS 140-3; that is enforced here: use an HSM, or SoftHSM2 to try")
+
 // derive takes about a tenth of a second, on purpose.
 func derive(passphrase string, salt []byte) (sealing, error) {
+	if fips140.Enforced() {
+		return sealing{}, ErrNotApproved
+	}
 	block, err := aes.NewCipher(argon2.IDKey([]byte(passphrase), salt, passes, memory, lanes, 32))
 	if err != nil {
 		return sealing{}, err

@@ -1,6 +1,8 @@
 package pin
 
 import (
+	"crypto/fips140"
+	"crypto/pbkdf2"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -40,6 +42,12 @@ const (
 	saltSize, tagSize     = 16, 1
 )
 
+// Where FIPS 140-3 is enforced, PBKDF2 takes the place of Argon2id, with the count of the OWASP Password Storage Cheat Sheet.
+const (
+	approved   = "pbkdf2-sha256"
+	iterations = 600_000
+)
+
 const (
 	// lockTimeout is how long a login waits for that of another process.
 	lockTimeout, lockAgain = 5 * time.Second, 20 * time.Millisecond
@@ -52,8 +60,10 @@ type Refusal struct {
 	RefusedAt time.Time `json:"refused_at"`
 	// Reason is what the token said.
 	Reason string `json:"reason"`
-	Salt   []byte `json:"salt"`
-	Tag    []byte `json:"tag"`
+	// KDF is what made the tag: empty for Argon2id.
+	KDF  string `json:"kdf,omitempty"`
+	Salt []byte `json:"salt"`
+	Tag  []byte `json:"tag"`
 }
 
 // File is where the token's refusal is remembered, or empty.
@@ -87,14 +97,32 @@ func (m Memory) Refused(pin string) (*Refusal, error) {
 	if err := json.Unmarshal(text, &known); err != nil || len(known.Tag) != tagSize || len(known.Salt) != saltSize {
 		return nil, fmt.Errorf("%s is damaged", m.File())
 	}
-	if subtle.ConstantTimeCompare(tag(pin, known.Salt), known.Tag) != 1 {
+	made, err := tag(known.KDF, pin, known.Salt)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", m.File(), err)
+	}
+	if subtle.ConstantTimeCompare(made, known.Tag) != 1 {
 		return nil, nil
 	}
 	return &known, nil
 }
 
-func tag(pin string, salt []byte) []byte {
-	return argon2.IDKey([]byte(pin), salt, passes, memory, lanes, 32)[:tagSize]
+// tag is kept in place of the PIN. It fails where FIPS 140-3 is enforced now and was not when the PIN was refused: then it is not
+// known which PIN that was.
+func tag(kdf, pin string, salt []byte) ([]byte, error) {
+	switch {
+	case kdf == approved:
+		made, err := pbkdf2.Key(sha256.New, pin, salt, iterations, 32)
+		if err != nil {
+			return nil, err
+		}
+		return made[:tagSize], nil
+	case kdf != "":
+		return nil, fmt.Errorf("it is of a later release (%q)", kdf)
+	case fips140.Enforced():
+		return nil, errors.New("it was made with Argon2id, which is not approved by FIPS 140-3; remove it when the PIN is right")
+	}
+	return argon2.IDKey([]byte(pin), salt, passes, memory, lanes, 32)[:tagSize], nil
 }
 
 // Remember keeps a refusal in place of the one before it, and returns when it is on the disk.
@@ -106,7 +134,13 @@ func (m Memory) Remember(pin, reason string) error {
 	if _, err := rand.Read(known.Salt); err != nil {
 		return err
 	}
-	known.Tag = tag(pin, known.Salt)
+	if fips140.Enforced() {
+		known.KDF = approved
+	}
+	var err error
+	if known.Tag, err = tag(known.KDF, pin, known.Salt); err != nil {
+		return err
+	}
 	text, err := json.Marshal(known)
 	if err != nil {
 		return err

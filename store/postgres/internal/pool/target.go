@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"crypto/fips140"
 	"errors"
 	"fmt"
 	"maps"
@@ -86,6 +87,9 @@ func (t *Target) pool() (*pgxpool.Config, error) {
 	}
 	settings = t.last.Copy()
 	t.limit(settings.ConnConfig)
+	if fips140.Enforced() {
+		settings.ConnConfig.RequireAuth = withoutMD5(settings.ConnConfig.RequireAuth)
+	}
 	return settings, nil
 }
 
