@@ -70,7 +70,7 @@ func (a *authority) responder(t testing.TB, status int, until time.Time, as *aut
 			t.Fatal(err)
 		}
 		response, err := ocsp.CreateResponse(a.certificate, as.certificate, ocsp.Response{
-			Status: status, SerialNumber: request.SerialNumber, ThisUpdate: testTime.Add(-time.Hour), NextUpdate: until, RevokedAt: testTime,
+			Status: status, SerialNumber: request.SerialNumber, ThisUpdate: testTime.Add(-time.Hour), NextUpdate: until, RevokedAt: testTime, IssuerHash: request.HashAlgorithm,
 		}, as.key)
 		if err != nil {
 			t.Fatal(err)
