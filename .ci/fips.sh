@@ -13,9 +13,9 @@ without="$without|"'^(TestDecrypt.*|TestOthersDecryptWhatWeEncrypt|TestContentVe
 without="$without|"'^TestContractSoftHSM$/^RSA-OAEP$'
 
 test() { "$go" test -count=1 -timeout 20m -skip "$without" "$@"; }
-test ./dpop ./jar ./mtls ./signer ./signer/pkcs11/internal/pin ./internal/jose ./internal/httpsig ./internal/passkey ./internal/fips/... \
+test ./dpop ./jar ./mtls ./signer ./internal/jose ./internal/httpsig ./internal/passkey ./internal/fips/... \
 	./fapi/token ./fapi/endpoint ./store/sqlite ./store/postgres/internal/pool
 test -run '^TestContractSoftHSM$' ./signer/pkcs11
 test -run '^TestContract' ./store/postgres
-test -run '^TestNM113' ./internal/directory
+test -run '^TestNM11' ./internal/directory ./signer/pkcs11/internal/pin
 test -run '^(TestNM118|TestNM119)' ./cmd/countersign

@@ -485,6 +485,9 @@ func around() []Package {
 		{"internal/flowclient", []string{"internal/jose"}},
 		{"signer/pkcs11/attest", []string{"signer"}},
 		{"internal/module", nil},
+		{"internal/release", nil},
+		{"internal/release/machine", nil},
+		{"internal/release/make", []string{"internal/release"}},
 		{"internal/vulncheck", nil},
 	}
 }

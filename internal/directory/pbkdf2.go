@@ -17,7 +17,7 @@ const (
 	iterations = 600_000
 	// maxIterations bounds what a stored hash may ask for: some seconds.
 	maxIterations = 10_000_000
-	// minSalt and minTag are the least that the module takes (SP 800-132 §5.1 and §5.3), in bytes.
+	// minSalt and minTag are the least that the module takes (SP 800-132), in bytes.
 	minSalt, minTag = 16, 14
 )
 
@@ -55,7 +55,7 @@ func parsePBKDF2(phc string, parts []string) (hash, error) {
 		return hash{}, fmt.Errorf("the tag %w", err)
 	}
 	if len(h.salt) < minSalt || len(h.tag) < minTag {
-		return hash{}, fmt.Errorf("the salt has less than %d bytes, or the tag less than %d (SP 800-132 §5)", minSalt, minTag)
+		return hash{}, fmt.Errorf("the salt has less than %d bytes, or the tag less than %d (SP 800-132)", minSalt, minTag)
 	}
 	return h, nil
 }

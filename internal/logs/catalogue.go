@@ -759,6 +759,13 @@ func operation() []Group {
 				Remedy:  "Check NotifyAccess of the unit, and that the socket is visible in the server's mount namespace.",
 			},
 			{
+				Message: "systemd watchdog not served",
+				Levels:  []string{"warn"},
+				Fields:  []string{"error"},
+				Cause:   "WATCHDOG_USEC or WATCHDOG_PID in the environment is no number, so systemd is not told that the server lives.",
+				Remedy:  "Leave both to systemd; set WatchdogSec= in the unit.",
+			},
+			{
 				Message: "store close failed",
 				Levels:  []string{"warn"},
 				Fields:  []string{"error"},
