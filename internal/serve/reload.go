@@ -16,6 +16,7 @@ import (
 	"countersign/internal/hsm"
 	"countersign/internal/memory"
 	"countersign/internal/reread"
+	"countersign/internal/systemd"
 	"countersign/internal/wholefile"
 )
 
@@ -38,6 +39,8 @@ func (s *server) warning() string {
 func (s *server) check(ctx context.Context, told bool) {
 	if told {
 		s.log.InfoContext(ctx, "SIGHUP; reading changed files again")
+		warn(s.log, "systemd notification failed", systemd.Notify(systemd.Reloading))
+		defer func() { warn(s.log, "systemd notification failed", systemd.Notify(systemd.Ready)) }()
 	}
 	if !s.live.configuration.Check(ctx, told) {
 		s.live.current.Load().files.Check(ctx, told)
