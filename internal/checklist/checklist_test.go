@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 928 {
+	if len(seen) != 957 {
 		t.Errorf("%d items", len(seen))
 	}
 }
