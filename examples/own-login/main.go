@@ -275,7 +275,17 @@ type asked struct {
 	Prompt        []string `json:"prompt"`
 	LoginHint     string   `json:"login_hint"`
 	Once          bool     `json:"once"`           // it allows one thing at once, and nothing that lasts
-	GrantLifetime int64    `json:"grant_lifetime"` // in seconds
+	GrantLifetime int64    `json:"grant_lifetime"` // in seconds; 0 where GrantUntil alone says when it ends
+	GrantUntil    int64    `json:"grant_until"`    // in seconds since 1970; 0 where GrantLifetime alone says it
+}
+
+// ends is when what is allowed now ends: the earlier of what the server says.
+func (a asked) ends(now time.Time) time.Time {
+	until := time.Unix(a.GrantUntil, 0)
+	if lasts := now.Add(time.Duration(a.GrantLifetime) * time.Second); a.GrantUntil == 0 || a.GrantLifetime > 0 && lasts.Before(until) {
+		return lasts
+	}
+	return until
 }
 
 // detail is one of the authorization_details (RFC 9396): the question, every value in words, and the object itself.
@@ -926,7 +936,7 @@ func (v *visit) page(status int, why problem) {
 	}
 	p := page{Asked: v.asked, Problem: why, Who: who, Switch: v.asked.wants("login"), Token: v.token(), Username: why.Username}
 	p.Asked.Client.Name = name
-	p.Until = v.l.now().Add(time.Duration(v.asked.GrantLifetime) * time.Second).Format(map[bool]string{true: "2 January 2006", false: "02/01/2006"}[v.language == "en"])
+	p.Until = v.asked.ends(v.l.now()).Format(map[bool]string{true: "2 January 2006", false: "02/01/2006"}[v.language == "en"])
 	if back, err := url.Parse(v.asked.Client.RedirectURI); err == nil {
 		p.Host = back.Host
 	}

@@ -138,8 +138,10 @@ type Asked = {
   login_hint?: string;
   /** It allows one thing at once, and nothing that lasts. */
   once?: boolean;
-  /** In seconds. */
+  /** In seconds; 0 where grant_until alone says when it ends. */
   grant_lifetime: number;
+  /** In seconds since 1970; absent where grant_lifetime alone says it. */
+  grant_until?: number;
 };
 
 /** One of the authorization_details (RFC 9396): the question, every value in words, and the object itself. */
@@ -666,7 +668,9 @@ function page(v: Open, status: number, problem = "", username = v.asked.login_hi
 </div>
 </form>`);
   }
-  const english = v.language === "en", ends = new Date((now() + asked.grant_lifetime) * 1000);
+  // The earlier of what the server says.
+  const lasts = asked.grant_lifetime > 0 ? now() + asked.grant_lifetime : Infinity;
+  const english = v.language === "en", ends = new Date(Math.min(lasts, asked.grant_until ?? Infinity) * 1000);
   const until = ends.toLocaleDateString("en-GB", english ? { day: "numeric", month: "long", year: "numeric" } : { day: "2-digit", month: "2-digit", year: "numeric" });
   const details = asked.authorization_details, only = details.length === 1 ? details[0] : undefined;
   const sum = only && sumOf(only); // the question is the heading, and its answers are the buttons
