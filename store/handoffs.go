@@ -39,6 +39,8 @@ type HandOffAnswer struct {
 	// User, if not nil, is who signed in: who is not known yet is stored; of who is, the claims are replaced where there
 	// are new ones.
 	User *User
+	// Upstream names the session at an upstream provider by which the user signed in (see [Upstreams]); zero for none.
+	Upstream Digest
 	// Evidence is of the answer.
 	Evidence []Evidence
 }
@@ -61,4 +63,13 @@ type HandOffs interface {
 	// AdmitUser stores a user of a login elsewhere, without claims; one who is known stays as they are. ErrRevoked when the user
 	// is disabled or erased, ErrConflict when the name belongs to another.
 	AdmitUser(ctx context.Context, user User) error
+}
+
+// Upstreams are the verbs of sign-ins by an upstream provider, which says when a session there has ended (OpenID Connect
+// Back-Channel Logout 1.0).
+type Upstreams interface {
+	// EndUpstream ends the sessions that began by a session at an upstream provider, enqueues the notices of their end, and has the
+	// answers of hand-offs expire by which such a session would begin when the browser is back. The evidence is stored if that was
+	// anything, all in one transaction. It returns how many sessions and answers it was; none is no error.
+	EndUpstream(ctx context.Context, upstream Digest, evidence ...Evidence) (int, error)
 }

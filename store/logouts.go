@@ -32,7 +32,7 @@ type Logout struct {
 }
 
 // Logouts are the verbs of what clients are told when sessions end. Notices are enqueued by the verbs that end sessions:
-// EndSession, EndSessions, EndSessionOf, EndOtherSessions, EraseUser, and SignIn and StartSession where they end a former session of another user. A former one
+// EndSession, EndSessions, EndSessionOf, EndOtherSessions, EndUpstream, EraseUser, and SignIn and StartSession where they end a former session of another user. A former one
 // of the same user goes on as the new one: that keeps its SID, and nobody is told. Sessions that end by their time are not told
 // of either.
 type Logouts interface {

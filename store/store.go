@@ -159,6 +159,9 @@ type Session struct {
 	// Epoch is that of the user when the credentials were checked, or 0 for the present one. A session of an epoch that is over,
 	// because EndSessions came between, has ended before it began. It is not given back.
 	Epoch int64
+	// Upstream names the session at an upstream provider by which the user signed in (see [Upstreams]); zero for none. It is not
+	// given back.
+	Upstream Digest
 	// Evidence is stored with the session and not given back with it.
 	Evidence []Evidence
 }
@@ -591,6 +594,7 @@ type Store interface {
 	Authenticators
 	Accounts
 	HandOffs
+	Upstreams
 	DataSubjects
 	Logouts
 	Consents

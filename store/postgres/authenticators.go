@@ -62,7 +62,8 @@ func (s *Store) Session(ctx context.Context, session store.Digest) (signedIn sto
 // StartSession stores a sign-in and ends a former one.
 func (s *Store) StartSession(ctx context.Context, session store.Session, former store.Digest) error {
 	arguments := s.named(pgx.StrictNamedArgs{
-		"id": session.ID[:], "sid": session.SID, "subject": session.Subject, "auth_time": at(session.AuthTime), "acr": session.ACR,
+		"id": session.ID[:], "upstream": digestOrNull(session.Upstream), "sid": session.SID, "subject": session.Subject,
+		"auth_time": at(session.AuthTime), "acr": session.ACR,
 		"amr": session.AMR, "agent": session.Agent, "expires_at": at(session.ExpiresAt), "epoch": session.Epoch, "former": former[:], "now": s.moment(),
 	}).evidence(session.Evidence)
 	return s.run(ctx, "StartSession", func(ctx context.Context, c *pgx.Conn) error {
@@ -70,9 +71,9 @@ func (s *Store) StartSession(ctx context.Context, session store.Session, former 
 		batch.Queue(`SELECT FROM sessions WHERE id = $1 FOR UPDATE`, former[:])
 		batch.Queue(`WITH ended AS (DELETE FROM sessions WHERE id = @former AND id <> @id RETURNING sid, subject
 			), `+signout.Replaced+`, evidence AS (`+insertEvidence+`)
-			INSERT INTO sessions (id, sid, subject, auth_time, acr, amr, agent, expires_at, epoch)
+			INSERT INTO sessions (id, sid, subject, auth_time, acr, amr, agent, expires_at, epoch, upstream)
 			SELECT @id::bytea, `+signout.SID+`, @subject::text, @auth_time::timestamptz, @acr::text, @amr::text[], @agent::text, @expires_at::timestamptz,
-				`+ofEpoch, arguments)
+				`+ofEpoch+`, @upstream::bytea`, arguments)
 		return c.SendBatch(ctx, &batch).Close()
 	})
 }

@@ -157,7 +157,8 @@ const ofEpoch = `coalesce(nullif(@epoch::bigint, 0), (SELECT epoch FROM users WH
 // pipelined transaction: only a statement that begins after the rows are locked sees the session to be ended, and its clients.
 func (s *Store) SignIn(ctx context.Context, interaction store.Digest, session store.Session) error {
 	arguments := s.named(pgx.StrictNamedArgs{
-		"interaction": interaction[:], "id": session.ID[:], "former": session.Former[:], "sid": session.SID, "subject": session.Subject, "auth_time": at(session.AuthTime),
+		"interaction": interaction[:], "id": session.ID[:], "upstream": digestOrNull(session.Upstream), "former": session.Former[:],
+		"sid": session.SID, "subject": session.Subject, "auth_time": at(session.AuthTime),
 		"acr": session.ACR, "amr": session.AMR, "agent": session.Agent, "expires_at": at(session.ExpiresAt),
 		"epoch": session.Epoch, "now": s.moment(),
 	}).evidence(session.Evidence)
@@ -173,8 +174,8 @@ func (s *Store) SignIn(ctx context.Context, interaction store.Digest, session st
 				DELETE FROM sessions USING bound WHERE sessions.id = ANY (ARRAY[bound.former, @former::bytea]) AND sessions.id <> @id
 				RETURNING sessions.sid, sessions.subject
 			), `+signout.Replaced+`, stored AS (
-				INSERT INTO sessions (id, sid, subject, auth_time, acr, amr, agent, expires_at, epoch)
-				SELECT @id::bytea, `+signout.SID+`, @subject::text, @auth_time::timestamptz, @acr::text, @amr::text[], @agent::text, @expires_at::timestamptz, `+ofEpoch+` FROM bound
+				INSERT INTO sessions (id, sid, subject, auth_time, acr, amr, agent, expires_at, epoch, upstream)
+				SELECT @id::bytea, `+signout.SID+`, @subject::text, @auth_time::timestamptz, @acr::text, @amr::text[], @agent::text, @expires_at::timestamptz, `+ofEpoch+`, @upstream::bytea FROM bound
 			), evidence AS (`+insertEvidence+` CROSS JOIN bound
 			)
 			SELECT EXISTS (SELECT FROM interactions WHERE id = @interaction), EXISTS (SELECT FROM bound)`, arguments).

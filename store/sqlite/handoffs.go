@@ -70,12 +70,12 @@ func (s *Store) AnswerHandOff(ctx context.Context, id store.Digest, answer store
 		if answer.User != nil {
 			subject = answer.User.Subject
 		}
-		answered, err := c.Exec(`UPDATE hand_offs SET answer = ?1, answered_at = ?2, expires_at = ?3, back = ?4, subject = ?5,
+		answered, err := c.Exec(`UPDATE hand_offs SET answer = ?1, answered_at = ?2, expires_at = ?3, back = ?4, subject = ?5, upstream = ?7,
 				epoch = CASE WHEN ?5 IS NULL THEN 0 ELSE coalesce((SELECT epoch FROM users WHERE subject = ?5), 1) END
 			WHERE id = ?6 AND answered_at IS NULL AND expires_at > ?2 AND EXISTS
 				(SELECT 1 FROM interactions i JOIN requests r ON r.id = i.request_id
 				WHERE i.id = hand_offs.interaction_id AND i.expires_at > ?2 AND r.finished_at IS NULL)`,
-			text(answer.Answer), now, micros(answer.ReturnBy), answer.Return[:], subject, id[:])
+			text(answer.Answer), now, micros(answer.ReturnBy), answer.Return[:], subject, id[:], digestOrNull(answer.Upstream))
 		if err != nil {
 			return conflict(err, store.ErrConflict)
 		}

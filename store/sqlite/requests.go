@@ -182,9 +182,10 @@ func replaceSession(c *connection.Conn, session store.Session, now time.Time, fo
 	if err != nil {
 		return err
 	}
-	_, err = c.Exec(`INSERT INTO sessions (id, sid, subject, auth_time, acr, amr, agent, expires_at, epoch)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, coalesce(nullif(?9, 0), (SELECT epoch FROM users WHERE subject = ?3)))`,
-		session.ID[:], sid, session.Subject, micros(session.AuthTime), session.ACR, list(session.AMR), session.Agent, micros(session.ExpiresAt), session.Epoch)
+	_, err = c.Exec(`INSERT INTO sessions (id, sid, subject, auth_time, acr, amr, agent, expires_at, epoch, upstream)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, coalesce(nullif(?9, 0), (SELECT epoch FROM users WHERE subject = ?3)), ?10)`,
+		session.ID[:], sid, session.Subject, micros(session.AuthTime), session.ACR, list(session.AMR), session.Agent, micros(session.ExpiresAt), session.Epoch,
+		digestOrNull(session.Upstream))
 	if err != nil {
 		return conflict(err, store.ErrConflict)
 	}

@@ -293,3 +293,53 @@ func testRaceReturnHandOff(f *fixture) {
 		return err
 	}), store.ErrConsumed)
 }
+
+// testEndUpstream: what began by a session elsewhere ends with it, also what only would begin, and nothing else does.
+func testEndUpstream(f *fixture) {
+	f.putUser("subject", false)
+	ended := func(upstream store.Digest, want int) {
+		f.Helper()
+		got, err := f.EndUpstream(f.Context(), upstream, f.evidence("upstream"))
+		f.must(err)
+		f.equal(got, want)
+	}
+	one, two, other, plain := f.named(), f.named(), f.named(), f.session()
+	one.Upstream, other.Upstream = f.digest(), f.digest()
+	two.Upstream = one.Upstream
+	_, interaction := f.begun()
+	f.must(f.SignIn(f.Context(), interaction.ID, one))
+	for _, each := range []store.Session{two, other, plain} {
+		f.must(f.StartSession(f.Context(), each, store.Digest{}))
+	}
+	answer := func(upstream store.Digest) (store.HandOff, store.HandOffAnswer) {
+		handOff, answer := f.handedOff(), f.handOffAnswer("subject")
+		answer.User.Username, answer.Upstream = "subject", upstream
+		f.must(f.AnswerHandOff(f.Context(), handOff.ID, answer))
+		return handOff, answer
+	}
+	waiting, answered := answer(one.Upstream)
+	back, returned := answer(one.Upstream)
+	_, err := f.ReturnHandOff(f.Context(), back.Interaction, returned.Return)
+	f.must(err)
+	elsewhere, kept := answer(other.Upstream)
+
+	ended(f.digest(), 0)
+	ended(store.Digest{}, 0) // none is named so
+	f.equal(len(f.waiting("upstream")), 0)
+	ended(one.Upstream, 3)
+	f.equal(len(f.waiting("upstream")), 1)
+	for _, gone := range []store.Session{one, two} {
+		_, err := f.Session(f.Context(), gone.ID)
+		f.want(err, store.ErrNotFound)
+	}
+	for _, there := range []store.Session{other, plain} {
+		_, err := f.Session(f.Context(), there.ID)
+		f.must(err)
+	}
+	_, err = f.ReturnHandOff(f.Context(), waiting.Interaction, answered.Return)
+	f.want(err, store.ErrExpired)
+	_, err = f.ReturnHandOff(f.Context(), elsewhere.Interaction, kept.Return)
+	f.must(err)
+	ended(one.Upstream, 0)
+	f.equal(len(f.waiting("upstream")), 1)
+}

@@ -72,6 +72,10 @@ func testLogouts(f *fixture) {
 			next.Subject = "other"
 			return f.StartSession(f.Context(), next, s.ID)
 		}},
+		{"EndUpstream", func(s store.Session) error {
+			_, err := f.EndUpstream(f.Context(), s.Upstream)
+			return err
+		}},
 		{"EndSessionOf", func(s store.Session) error { return f.EndSessionOf(f.Context(), s.Subject, s.ID) }},
 		{"EndOtherSessions", func(s store.Session) error {
 			_, err := f.EndOtherSessions(f.Context(), s.Subject, f.digest())
@@ -81,6 +85,7 @@ func testLogouts(f *fixture) {
 	}
 	for _, verb := range verbs {
 		session := f.named()
+		session.Upstream = f.digest()
 		f.must(f.StartSession(f.Context(), session, store.Digest{}))
 		f.equal(len(f.claimed(10)), 0)
 		f.told(session, "client")

@@ -128,6 +128,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store
 		{"AdmitUser", testAdmitUser},
 		{"ReturnHandOff", testReturnHandOff},
 		{"HandOffEpoch", testHandOffEpoch},
+		{"EndUpstream", testEndUpstream},
 		{"RaceHandOffEpoch", testRaceHandOffEpoch},
 		{"PurgeHandOffs", testPurgeHandOffs},
 		{"RaceAnswerHandOff", testRaceAnswerHandOff},

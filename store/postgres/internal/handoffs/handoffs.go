@@ -112,7 +112,7 @@ func (t HandOffs) answer(ctx context.Context, c *pgx.Conn, id store.Digest, answ
 	var disabled, answered bool
 	err := c.QueryRow(ctx, `WITH disabled AS (SELECT FROM users WHERE subject = @subject AND disabled
 		), answered AS (
-			UPDATE hand_offs h SET answer = @answer, answered_at = @now, expires_at = @return_by, back = @back, subject = @subject,
+			UPDATE hand_offs h SET answer = @answer, answered_at = @now, expires_at = @return_by, back = @back, subject = @subject, upstream = @upstream,
 				epoch = CASE WHEN @subject::text IS NULL THEN 0 ELSE coalesce((SELECT epoch FROM users WHERE subject = @subject), 1) END
 			WHERE h.id = @id AND h.answered_at IS NULL AND h.expires_at > @now AND NOT EXISTS (SELECT FROM disabled) AND EXISTS
 				(SELECT FROM interactions i WHERE i.id = h.interaction_id AND i.expires_at > @now
@@ -126,7 +126,7 @@ func (t HandOffs) answer(ctx context.Context, c *pgx.Conn, id store.Digest, answ
 			updated_at = CASE WHEN excluded.claims IS NULL THEN users.updated_at ELSE excluded.updated_at END WHERE NOT users.disabled
 		), evidence AS (`+named.InsertEvidence+` CROSS JOIN answered)
 		SELECT EXISTS (SELECT FROM disabled), EXISTS (SELECT FROM answered)`, t.Statements.Arguments(pgx.StrictNamedArgs{
-		"id": id[:], "now": now, "answer": []byte(answer.Answer), "return_by": answer.ReturnBy, "back": answer.Return[:],
+		"id": id[:], "now": now, "answer": []byte(answer.Answer), "return_by": answer.ReturnBy, "back": answer.Return[:], "upstream": orNull(answer.Upstream),
 		"subject": subject, "username": user.Username, "claims": []byte(user.Claims),
 		"created_at": user.CreatedAt, "updated_at": user.UpdatedAt,
 	}).Evidence(answer.Evidence)).Scan(&disabled, &answered)
@@ -138,6 +138,14 @@ func (t HandOffs) answer(ctx context.Context, c *pgx.Conn, id store.Digest, answ
 		return store.ErrRevoked
 	}
 	return err
+}
+
+// orNull is a digest, or NULL for the zero one.
+func orNull(d store.Digest) []byte {
+	if d.Zero() {
+		return nil
+	}
+	return d[:]
 }
 
 // unanswered says why a hand-off could not be answered.

@@ -98,6 +98,24 @@ func (v Verbs) EndSessions(ctx context.Context, subject string, evidence ...stor
 	})
 }
 
+// EndUpstream ends the sessions that began by a session at an upstream provider, and has the answers expire by which one would.
+func (v Verbs) EndUpstream(ctx context.Context, upstream store.Digest, evidence ...store.Evidence) (ended int, err error) {
+	arguments := v.Statements.Arguments(pgx.StrictNamedArgs{"upstream": upstream[:], "now": v.Moment()}).Evidence(evidence)
+	err = v.Run(ctx, "EndUpstream", func(ctx context.Context, c *pgx.Conn) error {
+		var batch pgx.Batch
+		batch.Queue(`SELECT FROM sessions WHERE upstream = $1 ORDER BY id FOR UPDATE`, upstream[:])
+		batch.Queue(`WITH ended AS (DELETE FROM sessions WHERE upstream = @upstream RETURNING sid
+			), `+Ended+`, answers AS (
+				UPDATE hand_offs SET expires_at = @now WHERE upstream = @upstream AND returned_at IS NULL AND expires_at > @now RETURNING id
+			), any_of AS (SELECT WHERE EXISTS (SELECT FROM ended) OR EXISTS (SELECT FROM answers)
+			), evidence AS (`+named.InsertEvidence+` CROSS JOIN any_of)
+			SELECT (SELECT count(*) FROM ended) + (SELECT count(*) FROM answers)`, arguments).
+			QueryRow(func(row pgx.Row) error { return row.Scan(&ended) })
+		return c.SendBatch(ctx, &batch).Close()
+	})
+	return ended, err
+}
+
 // QueueLock locks the sessions of a subject, before a statement that ends them.
 func QueueLock(batch *pgx.Batch, subject string) {
 	batch.Queue(`SELECT FROM sessions WHERE subject = $1 ORDER BY id FOR UPDATE`, subject)

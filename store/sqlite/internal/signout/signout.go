@@ -153,6 +153,24 @@ func (v Verbs) EndSessions(ctx context.Context, subject string, evidence ...stor
 	})
 }
 
+// EndUpstream ends the sessions that began by a session at an upstream provider, and has the answers expire by which one would.
+func (v Verbs) EndUpstream(ctx context.Context, upstream store.Digest, evidence ...store.Evidence) (ended int, err error) {
+	now := v.Now()
+	err = v.Write(ctx, "EndUpstream", connection.Several, func(c *connection.Conn) error {
+		sessions, err := end(c, now, `DELETE FROM sessions WHERE upstream = ? RETURNING sid, subject`, upstream[:])
+		if err != nil {
+			return err
+		}
+		answers, err := c.Exec(`UPDATE hand_offs SET expires_at = ?1 WHERE upstream = ?2 AND returned_at IS NULL AND expires_at > ?1`,
+			now.UnixMicro(), upstream[:])
+		if ended = int(sessions + answers); err != nil || ended == 0 {
+			return err
+		}
+		return v.InsertEvidence(c, evidence)
+	})
+	return ended, err
+}
+
 // SessionClients lists the clients that are told when a session ends.
 func (v Verbs) SessionClients(ctx context.Context, sid string) (clients []string, err error) {
 	err = v.Read(ctx, "SessionClients", func(c *connection.Conn) error {
