@@ -214,7 +214,10 @@ func (c *Config) checkValues() error {
 	if c.MTLSIssuer != "" {
 		problems = append(problems, checkAddress("MTLSIssuer", c.MTLSIssuer))
 	}
-	problems = append(problems, c.checkProfiles()...)
+	if len(c.Profiles) == 0 {
+		c.Profiles = []string{profile.FAPI2Security().Name}
+	}
+	problems = append(problems, profile.CheckOffered(c.Profiles, c.MTLSIssuer != "")...)
 	if c.Login != nil {
 		problems = append(problems, c.Login.Check(c.MTLSIssuer != ""))
 	}
@@ -266,27 +269,6 @@ func checkAddress(name, address string) error {
 			name, address)
 	}
 	return nil
-}
-
-func (c *Config) checkProfiles() []error {
-	if len(c.Profiles) == 0 {
-		c.Profiles = []string{profile.FAPI2Security().Name}
-	}
-	var problems []error
-	for _, name := range c.Profiles {
-		known, ok := profile.Lookup(name)
-		switch {
-		case ok && c.MTLSIssuer == "" && !slices.Contains(known.SenderConstraints, profile.ByDPoP):
-			problems = append(problems,
-				fmt.Errorf("fapi: the profile %s binds access tokens to certificates only: it needs MTLSIssuer", name))
-		case ok && c.MTLSIssuer == "" && known.MTLSEverywhere:
-			problems = append(problems,
-				fmt.Errorf("fapi: the profile %s wants client certificates in all of the back channel: it needs MTLSIssuer", name))
-		case !ok:
-			problems = append(problems, fmt.Errorf("fapi: Profiles: %w", profile.Unknown(name)))
-		}
-	}
-	return problems
 }
 
 func setDefault[T comparable](value *T, fallback T) { *value = cmp.Or(*value, fallback) }

@@ -19,6 +19,7 @@ import (
 	"countersign/fapi/registration"
 	"countersign/fapi/resource"
 	"countersign/fapi/token"
+	"countersign/fapi/upstream"
 	"countersign/internal/set"
 	"countersign/store"
 )
@@ -52,7 +53,11 @@ func (w *wiring) routes(ctx context.Context) ([]endpoint.Route, error) {
 	if err != nil {
 		return nil, err
 	}
-	table = slices.Concat(
+	signIns, err := w.newLogin(ctx, authorizations, resources)
+	if err != nil {
+		return nil, err
+	}
+	table = slices.Concat(signIns,
 		documents.Routes(), authorizations.Routes(), w.newToken().Routes(), resources.Routes(), w.health.Routes(),
 		devices.Routes(), accounts.Routes(), apis.Routes(), w.newGrants(resources))
 	if w.backchannel != nil {
@@ -64,9 +69,6 @@ func (w *wiring) routes(ctx context.Context) ([]endpoint.Route, error) {
 			return nil, err
 		}
 		table = append(table, endings.Routes()...)
-	}
-	if w.config.Login != nil {
-		table = append(table, w.newLogin(authorizations, resources).Routes()...)
 	}
 	if w.config.Registration != nil {
 		clients, err := w.newRegistration(documents, resources)
@@ -121,8 +123,23 @@ func (w *wiring) newGrants(resources *resource.Handler) []endpoint.Route {
 	}).Routes()
 }
 
-func (w *wiring) newLogin(interactions login.Interactions, resources *resource.Handler) *login.Handler {
+// newLogin are the routes of what signs users in elsewhere, if anything does.
+func (w *wiring) newLogin(ctx context.Context, interactions login.Interactions, resources *resource.Handler) ([]endpoint.Route, error) {
 	c := w.config
+	if c.Login == nil {
+		return nil, nil
+	}
+	if c.Login.Upstream != nil {
+		handler, err := upstream.New(ctx, upstream.Config{
+			Settings: *c.Login.Upstream, Addresses: w.addresses, Interactions: interactions, Store: c.Store, Seeds: w.subjects.Seeds,
+			Evidence: w.evidence, Pages: c.Interactor, Limits: w.limits, Wake: w.notifier.Wake, Now: c.Now, Log: c.Logger,
+		})
+		if err != nil {
+			return nil, err
+		}
+		w.onward = handler.Onward
+		return handler.Routes(), nil
+	}
 	settings := login.Config{
 		Settings: *c.Login, Interactions: interactions, Protect: resources.ProtectUnsigned, Certificates: c.Certificates,
 		Language: c.Language, Trust: c.ClientTrust, Limits: w.limits, Now: c.Now,
@@ -130,7 +147,7 @@ func (w *wiring) newLogin(interactions login.Interactions, resources *resource.H
 	if w.backchannel != nil && c.Login.Confirmations {
 		settings.Confirmations = w.backchannel
 	}
-	return login.New(settings)
+	return login.New(settings).Routes(), nil
 }
 
 func (w *wiring) newToken() *token.Handler {
@@ -175,7 +192,7 @@ func (w *wiring) newLogout(ctx context.Context) (*logout.Handler, error) {
 	c := w.config
 	return logout.New(ctx, logout.Config{
 		Addresses: w.addresses, Store: c.Store, Clients: w.clients, Tokens: w.tokens, Seeds: w.subjects.Seeds, Sessions: w.sessions,
-		Forms: w.forms, Pages: c.LogoutPages, Evidence: w.evidence, Notifier: w.notifier, Now: c.Now,
+		Forms: w.forms, Pages: c.LogoutPages, Evidence: w.evidence, Notifier: w.notifier, Onward: w.onward, Now: c.Now,
 	})
 }
 

@@ -175,6 +175,7 @@ type wiring struct {
 	backchannel *backchannel.Handler
 	notifier    *logout.Notifier
 	directories *directories.Directories
+	onward      func(w http.ResponseWriter, r *http.Request, back string) string // of an upstream provider, or nil
 }
 
 func newWiring(ctx context.Context, c Config) (*wiring, error) {

@@ -90,6 +90,9 @@ const (
 	UseEvidence Use = "evidence"
 	// UsePush is for what this server shows to push services (RFC 8292), which take ES256 only.
 	UsePush Use = "web_push"
+	// UseLogin is for what this server shows to an upstream provider that signs users in: client assertions (RFC 7523) and DPoP
+	// proofs (RFC 9449).
+	UseLogin Use = "login"
 )
 
 // State is a place in a key's life.

@@ -47,7 +47,7 @@ func (h *Handler) AnswerHandOff(r *http.Request, handle string, answer Answer) (
 	now := h.now()
 	secret := random.Secret()
 	recorded := store.HandOffAnswer{
-		Return: store.DigestOf(secret), ReturnBy: earlier(now.Add(returnLifetime), open.pending.Interaction.ExpiresAt),
+		Return: store.DigestOf(secret), ReturnBy: earlier(now.Add(returnLifetime), open.pending.Interaction.ExpiresAt), Upstream: answer.Upstream,
 	}
 	if recorded.Answer, err = json.Marshal(decided); err != nil {
 		return Returned{}, err
@@ -104,6 +104,7 @@ func (o *openInteraction) check(ctx context.Context, a Answer) (decision, error)
 		AuthTime: earlier(a.AuthTime, o.handler.now()).UTC(), // the login's clock may be ahead
 		Accounts: a.Accounts,
 	}
+	decided.Began(a.Upstream)
 	if err := handoff.CheckSubject(a.Subject, a.Username); err != nil {
 		return decision{}, err
 	}

@@ -190,7 +190,7 @@ func (s *Sessions) New(a Authentication) (session store.Session, secret string) 
 	}
 	return store.Session{
 		ID: store.DigestOf(secret), SID: random.UUID(), Subject: a.Subject, AuthTime: a.At, ACR: a.ACR, AMR: a.AMR,
-		ExpiresAt: now.Add(s.Lifetime), Epoch: a.Epoch,
+		ExpiresAt: now.Add(s.Lifetime), Epoch: a.Epoch, Upstream: a.Upstream,
 	}, secret
 }
 

@@ -142,6 +142,8 @@ type Authentication struct {
 	Known string
 	// Epoch is that of [Proven], or 0.
 	Epoch int64
+	// Upstream names the session at an upstream provider by which the user signed in; zero for none.
+	Upstream store.Digest
 }
 
 // ProblemCode is why a form was refused; pages put it into words.

@@ -55,7 +55,7 @@ func (h *hsm) open() {
 		}
 		var record signer.Record
 		record, h.err = h.backend.Generate(ctx, alg)
-		record.State, record.Uses = signer.Active, []signer.Use{signer.UseAccessToken, signer.UseIDToken, signer.UseResponse, signer.UseIntrospection, signer.UseHTTPMessage, signer.UseEvidence}
+		record.State, record.Uses = signer.Active, []signer.Use{signer.UseAccessToken, signer.UseIDToken, signer.UseResponse, signer.UseIntrospection, signer.UseHTTPMessage, signer.UseEvidence, signer.UseLogin}
 		if alg == signer.ES256 {
 			record.Uses = append(record.Uses, signer.UsePush)
 		}

@@ -14,6 +14,7 @@ import (
 	"countersign/fapi/authorize"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/resource"
+	"countersign/fapi/upstream"
 	"countersign/internal/oauth"
 	"countersign/mtls"
 )
@@ -24,9 +25,12 @@ const Path = "/login/v1/interactions/{handle}"
 // Scope is the scope of the access tokens that the API takes from the login's backend as a registered client.
 const Scope = "login"
 
-// Settings are the login's, and how its backend authenticates: exactly one of Subject, Thumbprints and ClientID is set.
+// Settings are the login's, and how its backend authenticates: exactly one of Subject, Thumbprints and ClientID is set; none with
+// Upstream.
 type Settings struct {
 	HandOff authorize.HandOff
+	// Upstream is the provider that signs users in; HandOff is then [upstream.Settings.HandOff]. nil is a login with a backend.
+	Upstream *upstream.Settings
 	// Confirmations lets the backend read and decide backchannel requests too, which then no page of the server does.
 	Confirmations bool
 	// Subject is that of its certificate, which one of the authorities for clients has issued (RFC 8705 §2.1).
@@ -79,6 +83,9 @@ func (s Settings) Check(withMTLS bool) error {
 		}
 	}
 	switch {
+	case s.Upstream != nil && (ways > 0 || s.Confirmations || !s.HandOff.Signs()):
+		problem("a provider signs users in, and has no backend")
+	case s.Upstream != nil:
 	case ways != 1:
 		problem("exactly one of Subject, Thumbprints and ClientID must be set")
 	case s.ClientID == "" && !withMTLS:

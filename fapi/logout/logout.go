@@ -56,7 +56,7 @@ type View struct {
 	Back string
 }
 
-// Config is the configuration of a [Handler]. All fields are required.
+// Config is the configuration of a [Handler]. All fields but Onward are required.
 type Config struct {
 	Addresses endpoint.Addresses
 	Store     Store
@@ -69,7 +69,9 @@ type Config struct {
 	Evidence  *event.Recorder
 	// Notifier tells clients of sessions that have ended; a session that ends here wakes it.
 	Notifier *Notifier
-	Now      func() time.Time
+	// Onward is where a browser goes whose session has just ended, before back, or empty; nil sends none anywhere.
+	Onward func(w http.ResponseWriter, r *http.Request, back string) string
+	Now    func() time.Time
 }
 
 // Store are the verbs that the endpoint uses.
@@ -309,6 +311,12 @@ func (h *Handler) end(w http.ResponseWriter, r *http.Request, v visit, by string
 		return
 	}
 	h.Notifier.Wake()
+	if h.Onward != nil {
+		if address := h.Onward(w, r, v.view.Back); address != "" {
+			browser.SeeOther(w, address)
+			return
+		}
+	}
 	v.view.Username = ""
 	h.leave(w, r, v)
 }

@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"fmt"
 	"slices"
 
 	"countersign/internal/set"
@@ -152,4 +153,24 @@ func unite[T any](a, b []T, same func(a, b T) bool) []T {
 		}
 	}
 	return all
+}
+
+// CheckOffered returns what is wrong with the names of the profiles that a server offers. withMTLS reports whether there is a listener that
+// asks for client certificates.
+func CheckOffered(names []string, withMTLS bool) []error {
+	var problems []error
+	for _, name := range names {
+		known, ok := Lookup(name)
+		switch {
+		case ok && !withMTLS && !slices.Contains(known.SenderConstraints, ByDPoP):
+			problems = append(problems,
+				fmt.Errorf("fapi: the profile %s binds access tokens to certificates only: it needs MTLSIssuer", name))
+		case ok && !withMTLS && known.MTLSEverywhere:
+			problems = append(problems,
+				fmt.Errorf("fapi: the profile %s wants client certificates in all of the back channel: it needs MTLSIssuer", name))
+		case !ok:
+			problems = append(problems, fmt.Errorf("fapi: Profiles: %w", Unknown(name)))
+		}
+	}
+	return problems
 }

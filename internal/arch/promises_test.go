@@ -118,7 +118,7 @@ func TestErrorRendering(t *testing.T) {
 		{"fapi/browser", "ErrorPage.Fail", []string{"fapi/authorize.Forms.Fail", "fapi/browser.ShowError"}},
 		{"fapi/browser", "ShowError", []string{
 			"fapi/account.Handler.page", "fapi/authorize.Forms.failInternally", "fapi/authorize.Forms.press", "fapi/authorize.Handler.showError",
-			"fapi/browser.Timely", "fapi/device.Handler.page", "fapi/logout.Handler.showError",
+			"fapi/browser.Timely", "fapi/device.Handler.page", "fapi/logout.Handler.showError", "fapi/upstream.Handler.showError",
 		}},
 	} {
 		users := slices.DeleteFunc(s.usersOf(t, want.folder, want.name), isTestSupport)

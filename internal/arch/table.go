@@ -49,7 +49,7 @@ func program() []Package {
 		{"cmd/countersign", []string{Everything}},
 		{"internal/config", []string{
 			"fapi/claims", "fapi/profile", "fapi/rar/ready", "internal/config/asked", "internal/config/caches", "internal/config/filename",
-			"internal/config/observe", "internal/config/operators", "internal/config/position", "internal/config/value", "internal/suggest",
+			"internal/config/observe", "internal/config/operators", "internal/config/position", "internal/config/signin", "internal/config/value", "internal/suggest",
 		}},
 		{"internal/config/asked", []string{"internal/config/value"}},
 		{"internal/config/operators", []string{"internal/config/value", "mtls/dn"}},
@@ -59,6 +59,7 @@ func program() []Package {
 		{"internal/config/filename", nil},
 		{"internal/config/observe", []string{"internal/config/value"}},
 		{"internal/config/position", nil},
+		{"internal/config/signin", []string{"fapi/claims", "internal/config/value", "internal/suggest"}},
 		{"internal/config/value", nil},
 		{"internal/pages", []string{
 			"fapi/account", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/device", "fapi/logout", "fapi/rar/display", "fapi/scope",
@@ -115,7 +116,9 @@ func program() []Package {
 			"internal/database", "internal/directory", "internal/fips", "internal/hsm", "internal/jose", "internal/limit", "internal/listening",
 			"internal/listening/bounded", "internal/memory", "internal/oauth", "internal/observing", "internal/outbound", "internal/pages", "internal/pause", "internal/repeat",
 			"internal/reread", "internal/systemd", "internal/telemetry", "internal/wholefile", "internal/words", "mtls", "store",
+			"internal/reread", "internal/telemetry", "internal/wholefile", "internal/words", "mtls", "store", "fapi/upstream", "internal/signin", "signer",
 		}},
+		{"internal/signin", []string{"fapi/upstream", "internal/config", "internal/outbound", "mtls", "rp/client", "signer"}},
 		{"internal/ceremony", []string{
 			"internal/config", "internal/console", "internal/hsm", "internal/jose", "internal/pause", "internal/strictjson",
 			"signer", "signer/pkcs11", "store",
@@ -138,7 +141,7 @@ func program() []Package {
 			"internal/config/operators", "internal/directory", "internal/jose", "internal/listening", "mtls", "signer", "store",
 		}},
 		{"internal/usercommands", []string{
-			"internal/admin", "internal/config", "internal/console", "internal/serve", "internal/strictjson", "internal/userimport", "store",
+			"fapi/upstream", "internal/admin", "internal/config", "internal/console", "internal/serve", "internal/strictjson", "internal/userimport", "store",
 		}},
 		{"internal/userimport", []string{"fapi/claims", "internal/strictjson", "internal/suggest"}},
 		{"internal/claimsource", []string{"fapi/rar/display",
@@ -152,6 +155,7 @@ func program() []Package {
 			"fapi/consent", "fapi/directories", "internal/admin", "internal/buildinfo", "internal/ceremony", "internal/config",
 			"internal/config/value", "internal/console", "internal/database", "internal/fips", "internal/hsm", "internal/listening", "internal/outbound",
 			"internal/serve", "mtls", "mtls/dn", "signer", "softhsm", "store",
+			"fapi/upstream", "rp/client",
 		}},
 		{"internal/logs", nil},
 		{"internal/logs/generate", []string{"internal/logs"}},
@@ -170,7 +174,7 @@ func server() []Package {
 			"fapi/discovery", "fapi/endpoint", "fapi/event", "fapi/health", "fapi/login", "fapi/logout", "fapi/profile", "fapi/rar",
 			"fapi/rar/display", "fapi/registration", "fapi/request", "fapi/resource", "fapi/scope", "fapi/token", "fapi/tokens",
 			"internal/jose", "internal/limit", "internal/outbound", "internal/passkey", "internal/repeat", "internal/set", "mtls",
-			"signer", "store", "fapi/grants",
+			"signer", "store", "fapi/grants", "fapi/upstream",
 		}},
 		{"fapi/authorize", []string{"fapi/authorize/handoff", "fapi/offers",
 			"fapi/authorize/page", "fapi/browser", "fapi/claims", "fapi/client", "fapi/consent", "fapi/decrypt", "fapi/endpoint",
@@ -179,7 +183,7 @@ func server() []Package {
 			"signer", "store", "fapi/managed",
 		}},
 		{"fapi/authorize/handoff", []string{
-			"fapi/browser", "fapi/endpoint", "fapi/rar", "fapi/rar/display", "fapi/request", "internal/oauth",
+			"fapi/browser", "fapi/endpoint", "fapi/rar", "fapi/rar/display", "fapi/request", "internal/oauth", "store",
 		}},
 		{"fapi/offers", []string{"fapi/browser", "fapi/claims", "fapi/rar", "fapi/rar/display", "internal/correlation", "internal/oauth"}},
 		{"fapi/authorize/page", []string{"fapi/browser", "fapi/client", "fapi/consent", "fapi/profile", "fapi/request", "fapi/scope", "fapi/tokens"}},
@@ -228,7 +232,10 @@ func server() []Package {
 		}},
 		{"fapi/login", []string{
 			"fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/endpoint", "fapi/rar/display", "fapi/resource", "fapi/scope",
-			"internal/oauth", "internal/outbound", "internal/strictjson", "mtls", "fapi/managed",
+			"internal/oauth", "internal/outbound", "internal/strictjson", "mtls", "fapi/managed", "fapi/upstream",
+		}},
+		{"fapi/upstream", []string{
+			"fapi/authorize", "fapi/browser", "fapi/endpoint", "fapi/event", "fapi/tokens", "internal/oauth", "internal/random", "rp/client", "rp/session", "store",
 		}},
 		{"fapi/registration", []string{
 			"fapi/client", "fapi/directories", "fapi/endpoint", "fapi/event", "fapi/profile", "fapi/statement", "internal/jose",

@@ -162,7 +162,7 @@ func Uses(alg string) []string {
 	}
 	uses := []string{
 		string(signer.UseAccessToken), string(signer.UseIDToken), string(signer.UseResponse), string(signer.UseIntrospection),
-		string(signer.UseHTTPMessage), string(signer.UseEvidence),
+		string(signer.UseHTTPMessage), string(signer.UseEvidence), string(signer.UseLogin),
 	}
 	if signer.Algorithm(alg) == signer.ES256 {
 		uses = append(uses, string(signer.UsePush))

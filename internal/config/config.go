@@ -12,6 +12,7 @@ import (
 	"countersign/internal/config/observe"
 	"countersign/internal/config/operators"
 	"countersign/internal/config/position"
+	"countersign/internal/config/signin"
 	"countersign/internal/config/value"
 )
 
@@ -24,6 +25,7 @@ type (
 	File      = value.File
 	Secret    = value.Secret
 	Telemetry = observe.Telemetry
+	Login     = signin.Login
 )
 
 // Config is the whole file. Tags: toml names the key, doc describes it, default is the value of an absent key,
@@ -61,7 +63,7 @@ type Config struct {
 	CIBA         CIBA         `toml:"ciba" reload:"live" doc:"Clients that ask users on their own devices (CIBA, FAPI-CIBA). See docs/ciba.md."`
 	ApprovalApps ApprovalApps `toml:"approval_apps" reload:"live" doc:"What applications that approve backchannel requests may claim about how they have authenticated their user, by the sign-in under which they were enrolled. What exceeds it is refused. See docs/ciba-device.md."`
 	Account      Account      `toml:"account" reload:"live" doc:"Users' own accounts, at /account below the issuer, as an API for applications of your own. See docs/account.md."`
-	Login        Login        `toml:"login" reload:"live" doc:"A login of your own, to which users are sent to sign in, to decide, or for both. The built-in pages do the rest. See docs/own-login.md."`
+	Login        Login        `toml:"login" reload:"live" doc:"A login of your own, to which users are sent to sign in, to decide, or for both (docs/own-login.md), or an OpenID Provider elsewhere that signs them in (docs/upstream-login.md). The built-in pages do the rest."`
 	Registration Registration `toml:"registration" reload:"live" doc:"Clients that register themselves (RFC 7591, RFC 7592)."`
 	Outbound     Outbound     `toml:"outbound" reload:"live" doc:"What the server itself reaches: jwks_uri, sector_identifier_uri and notification endpoints of clients. Only public addresses are reached, never redirects followed. Of each of the three, and of web push, 64 are reached at once, 4 of them (16 for notifications) for one organisation; what waits longer than 2 seconds for its turn is answered 503 with Retry-After."`
 
@@ -299,22 +301,6 @@ type ApprovalApps struct {
 type HintIssuer struct {
 	Issuer   string `toml:"issuer" required:"true" doc:"The iss of its tokens."`
 	JWKSFile File   `toml:"jwks_file" required:"true" doc:"Its public keys, a JWK Set."`
-}
-
-// Login is a login of the operator's own.
-type Login struct {
-	Address          string   `toml:"address" doc:"The https address to which browsers are sent, with the parameter handle; empty leaves everything to the built-in pages."`
-	HandOff          string   `toml:"hand_off" default:"login-and-consent" enum:"login,consent,login-and-consent" doc:"What is done there: signing in, deciding what an application may do, or both."`
-	ACRValues        string   `toml:"acr_values" doc:"Authentication context classes that the login may claim, best first, separated by spaces. With hand_off consent and without confirmations it claims none. An answer with another is refused."`
-	AnswerWithin     Duration `toml:"answer_within" default:"5m" min:"10s" max:"1h" doc:"How long the login may take to answer; after that the application is told that nobody decided."`
-	CertificateFile  File     `toml:"certificate_file" doc:"Certificates, PEM, by which the login's backend authenticates on listen_mtls; whoever has issued them. Two during a change. It is read again when it changes."`
-	CertificateDN    string   `toml:"certificate_dn" doc:"Subject (RFC 4514) of the certificate by which it authenticates, in place of certificate_file; an authority of listen_mtls.client_ca_file has issued it."`
-	Confirmations    bool     `toml:"confirmations" default:"false" doc:"Let the login's backend read and decide what applications ask users on their own devices (CIBA), for an application of your own. The pages under /device and approval apps then decide nothing."`
-	HintsAddress     string   `toml:"hints_address" doc:"The https address at which the login says whom the login_hint and login_hint_token of backchannel requests (CIBA) mean, in place of ciba.login_hint; empty asks the built-in directory. A login_hint_token of ciba.login_hint_issuers is verified here first; where there are none, it goes there as it is."`
-	HintsCertificate File     `toml:"hints_certificate_file" doc:"Certificate, PEM, that is shown at hints_address."`
-	HintsKey         Secret   `toml:"hints_key_file" doc:"Private key of that certificate, PEM."`
-	HintsNetworks    string   `toml:"hints_networks" doc:"Networks that are not public and in which hints_address may be, such as 10.1.2.0/28, separated by spaces. Without them only public addresses are reached. Its certificate is of an authority of outbound.ca_file."`
-	ClientID         string   `toml:"client_id" doc:"Registered client that the login's backend is, in place of a certificate: it calls with access tokens of the grant client_credentials and the scope login, bound by DPoP or to its certificate."`
 }
 
 // Registration is dynamic client registration.

@@ -15,6 +15,15 @@ func (c loginRules) check(config *Config) {
 	if c.bad(address) {
 		return
 	}
+	for _, p := range l.UpstreamProblems(config.Issuer, config.CIBA.Enabled) {
+		if key := "login." + p.Key; !c.bad(key) {
+			c.add(key, quote(p.Value), "%s", p.Text)
+		}
+	}
+	c.networks("login.issuer_networks", l.IssuerNetworks)
+	if l.Issuer != "" {
+		return
+	}
 	if l.Address == "" {
 		const alone = "has no meaning without login.address; set it too"
 		c.unneeded("login.acr_values", l.ACRValues, quote(l.ACRValues), alone)

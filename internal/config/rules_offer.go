@@ -119,7 +119,7 @@ func (config *Config) ScopeNames() []string {
 	for _, scope := range config.Scopes {
 		names = append(names, scope.Name)
 	}
-	if config.Login.ClientID != "" {
+	if config.Login.ClientID != "" && config.Login.Issuer == "" {
 		names = append(names, loginScope)
 	}
 	for name := range strings.FieldsSeq(config.Profiles) {

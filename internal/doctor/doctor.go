@@ -133,6 +133,7 @@ func (d *Doctor) Checks() []Check {
 		open("consents", d.consentSource),
 		open("hsm", d.openTokens),
 		open("keys", d.keys),
+		open("login", d.upstream),
 	}
 }
 

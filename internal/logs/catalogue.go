@@ -131,6 +131,43 @@ func requests() []Group {
 					"half was published.",
 			},
 		}},
+		{"Upstream provider", []Entry{
+			{
+				Message: "upstream provider cannot be used",
+				Levels:  []string{"error"},
+				Fields:  []string{"cause", "error", "issuer"},
+				Cause:   "The provider of login.issuer did not give its metadata, or offers less than login.weak says. Users get a page with 503, and can try again.",
+				Remedy:  "Run `countersign doctor`, which asks it as a node does.",
+			},
+			{
+				Message: "upstream provider is away",
+				Levels:  []string{"warn"},
+				Fields:  []string{"error", "issuer"},
+				Cause:   "The provider of login.issuer did not answer, or answered 429 or 5xx. The user got a page with 503, and can try again.",
+				Remedy:  "See to the provider, or to the way there.",
+			},
+			{
+				Message: "upstream sign-in refused",
+				Levels:  []string{"warn"},
+				Fields:  []string{"error", "issuer"},
+				Cause:   "The provider of login.issuer refused the sign-in, or what it answered does not verify or is not what was asked for: error says which. The audit log has it as sign_in_failed.",
+				Remedy:  "None for single users. Of many, look at login.classes and at how this server is registered at the provider.",
+			},
+			{
+				Message: "upstream logout token refused",
+				Levels:  []string{"warn"},
+				Fields:  []string{"error", "issuer"},
+				Cause:   "What was posted as a logout token is not one of the provider of login.issuer, or not one for this server.",
+				Remedy:  "If the provider sent it, look at error: an older one may need untyped_logout_token in login.weak.",
+			},
+			{
+				Message: "upstream logout not begun",
+				Levels:  []string{"warn"},
+				Fields:  []string{"error", "issuer"},
+				Cause:   "A user signed out here, and could not be sent on to the provider's end_session_endpoint. The session here is over.",
+				Remedy:  "Set login.sign_out = false if the provider has none.",
+			},
+		}},
 		{"Claims source", []Entry{
 			{
 				Message: "claims source offered accounts that do not fit",

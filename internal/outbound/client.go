@@ -100,6 +100,14 @@ func New(policy Policy) *Client {
 	return c
 }
 
+// Transport makes a transport for a client of another package, such as one of a provider: it connects as this one does, checks each address
+// as this one does, and follows no proxy. Bounds of time, size and number, and redirects, are that client's own.
+func (c *Client) Transport() *http.Transport {
+	made := c.transport()
+	made.DisableKeepAlives = false // a connection leads where it led
+	return made
+}
+
 // transport makes a transport for one exchange. It is used instead of an http.Client, which would add redirects and
 // cookies.
 func (c *Client) transport() *http.Transport {

@@ -112,7 +112,7 @@ func (s *server) offered(ctx context.Context) (fapi.Config, error) {
 	settings.Directories = directories
 	err := errors.Join(trustErr, brandErr, sourceErr, webhookErr, directoryErr, s.consentAPIs(&settings), offer(&settings, c, s.reload, s.Now))
 	if err == nil {
-		err = s.resolveHints(&settings)
+		err = errors.Join(s.resolveHints(&settings), s.upstream(&settings))
 	}
 	if err == nil {
 		rereadPings(s.reload, c.CIBA, settings.Backchannel)

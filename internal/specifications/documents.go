@@ -73,6 +73,7 @@ func titles() map[string]string {
 		"RFC 5952": "IPv6 addresses as text",
 		"RFC 5789": "PATCH Method for HTTP",
 		"RFC 8252": "OAuth 2.0 for Native Apps",
+		"RFC 6265": "HTTP cookies",
 		"RFC 6454": "The Web Origin Concept",
 		"RFC 5892": "Unicode Code Points and IDNA",
 		"RFC 6052": "IPv6 addresses of IPv4 translators",

@@ -3,9 +3,11 @@ package usercommands
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strconv"
 	"strings"
 
+	"countersign/fapi/upstream"
 	"countersign/internal/admin"
 	"countersign/internal/console"
 	"countersign/internal/serve"
@@ -25,6 +27,7 @@ type Users struct {
 	Enable      usersEnable      `cmd:"" help:"Re-enable a user."`
 	Unlock      usersUnlock      `cmd:"" help:"Forget the wrong passwords that were tried for a user."`
 	SignOut     usersSignOut     `cmd:"" help:"End a user's sessions, and on request grants and devices."`
+	Upstream    usersUpstream    `cmd:"" name:"upstream-subject" help:"Print the subject that a user of the upstream provider has here."`
 }
 
 // Help implements kong.HelpProvider.
@@ -42,7 +45,31 @@ Examples:
   countersign users disable bob
   countersign users unlock alice
   countersign users sign-out bob --grants --devices
-  countersign users set-user-code alice --code-file alice.code`
+  countersign users set-user-code alice --code-file alice.code
+  countersign users upstream-subject 9f0c4d1e-5a8e-4d6b-9a55-2f1f6f0f3c11`
+}
+
+type usersUpstream struct {
+	Sub string `arg:"" help:"The user's sub at the provider of login.issuer."`
+}
+
+// Help implements kong.HelpProvider.
+func (usersUpstream) Help() string {
+	return `It is made of login.issuer and sub alone, and stays the same for ever. With login.users = "known"
+only users who are known here under theirs may sign in: countersign users import adds them.`
+}
+
+// Run implements the command.
+func (c usersUpstream) Run(p *Program) error {
+	configured, err := p.Config()
+	if err != nil {
+		return err
+	}
+	if configured.Login.Issuer == "" {
+		return errors.New("login.issuer is not set: no provider elsewhere signs users in")
+	}
+	p.printf("%s\n", upstream.SubjectOf(configured.Login.Issuer, c.Sub))
+	return nil
 }
 
 type usersAdd struct {

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// HostPrefix begins the names of cookies that are Secure, of one host, and of all its paths (RFC 6265bis §4.1.3.2).
+	// HostPrefix begins the names of cookies that are Secure, of one host, and of all its paths (draft-ietf-httpbis-rfc6265bis, The __Host- Prefix).
 	HostPrefix = "__Host-"
 	// maxChunk is the size of a value in bytes. Browsers store 4,096 with the name and the attributes (RFC 6265 §6.1).
 	maxChunk = 3800

@@ -1,7 +1,7 @@
 // Package session keeps the sessions of a web application: sealed in its cookies, or in a [Store] to which a cookie has a random
 // id. Package rp uses it; it knows nothing of OAuth but the names by which a provider ends sessions.
 //
-// A cookie has the prefix __Host-: it is Secure, of one host, and of all its paths (RFC 6265bis §4.1.3). What is in a cookie or
+// A cookie has the prefix __Host-: it is Secure, of one host, and of all its paths (draft-ietf-httpbis-rfc6265bis). What is in a cookie or
 // in a store is sealed with the first key of a [KeyRing], and opened with any of them, so that keys can be replaced. A session
 // ends after a time without use, after a time at all, and when the provider says so, whichever comes first. A store keeps
 // the SHA-256 of ids only, so that a copy of it opens no session.

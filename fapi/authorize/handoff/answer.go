@@ -1,6 +1,7 @@
 package handoff
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"countersign/fapi/rar/display"
 	"countersign/fapi/request"
 	"countersign/internal/oauth"
+	"countersign/store"
 )
 
 // Answer is what a login answers about an interaction that was handed to it: who signed in, what was allowed, or why neither.
@@ -32,6 +34,8 @@ type Answer struct {
 	// Accounts are those of the user that the login offers for lists of authorization_details; nil if it says nothing of them. Where the
 	// login asks for consent, they are words for those that were allowed.
 	Accounts []display.Offered
+	// Upstream names the session at an upstream provider by which the user signed in (see [store.Upstreams]); zero for none.
+	Upstream store.Digest
 }
 
 // Allowed is a part of what was requested.
@@ -58,6 +62,8 @@ type Decision struct {
 	Details  rar.Details `json:"authorization_details,omitempty"`
 	// Accounts are as in [Answer].
 	Accounts []display.Offered `json:"accounts,omitempty"`
+	// Upstream is as in [Answer], in hexadecimal; empty for none.
+	Upstream string `json:"upstream,omitempty"`
 }
 
 // Of returns the part of a request that was allowed; all of it where that is still to be asked.
@@ -70,7 +76,18 @@ func (d Decision) Of(requested *request.Request, types *rar.Types) (*request.Req
 
 // Authentication returns the sign-in; epoch is that of the user.
 func (d Decision) Authentication(epoch int64) browser.Authentication {
-	return browser.Authentication{Subject: d.Subject, ACR: d.ACR, AMR: d.AMR, At: d.AuthTime, Epoch: epoch}
+	a := browser.Authentication{Subject: d.Subject, ACR: d.ACR, AMR: d.AMR, At: d.AuthTime, Epoch: epoch}
+	if link, err := hex.DecodeString(d.Upstream); err == nil {
+		copy(a.Upstream[:], link)
+	}
+	return a
+}
+
+// Began adds by which session at an upstream provider the user signed in.
+func (d *Decision) Began(upstream store.Digest) {
+	if !upstream.Zero() {
+		d.Upstream = hex.EncodeToString(upstream[:])
+	}
 }
 
 // Allow adds what was allowed, and says what is wrong with it. Errors are *[oauth.Error] with invalid_request.

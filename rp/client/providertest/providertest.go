@@ -19,6 +19,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"io"
 	"log"
 	"maps"
@@ -105,6 +106,11 @@ func New(t testing.TB) *Provider {
 	p.Roots = x509.NewCertPool()
 	p.Roots.AddCert(p.server.Certificate())
 	return p
+}
+
+// AuthorityPEM is Roots in PEM form, for programs that read a file.
+func (p *Provider) AuthorityPEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.server.Certificate().Raw})
 }
 
 // Close makes the provider unreachable.
