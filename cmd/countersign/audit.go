@@ -242,8 +242,9 @@ type auditErase struct {
 // Help implements kong.HelpProvider.
 func (auditErase) Help() string {
 	return `Each event keeps its subject and the network address beside the entry, which has their salted digest in its place. They are
-erased for good, and an entry says of which entries; the chain is as it was, and verify proves that. Signed messages are
-evidence of who said what, and are left, and so are files that were exported before: to end these, remove the files.`
+erased for good, and an entry says of which entries; the chain is as it was, and verify proves that. Signed messages
+go with it; of those of consent APIs it is not known whom they are about, so that they go by age. Files that were exported before are
+left: to end these, remove the files.`
 }
 
 // Run implements the command.

@@ -153,7 +153,7 @@ func TestMS11TamperedDatabase(t *testing.T) {
 			}{
 				"one deleted":           {[]string{"DELETE FROM audit_log WHERE sequence = 2"}, `entry 2: deleted`},
 				"one changed":           {[]string{"UPDATE audit_log SET line = replace(line, '\"app\"', '\"cap\"') WHERE sequence = 2"}, `entry 2: changed`},
-				"a message exchanged":   {[]string{"UPDATE audit_log SET line = replace(line, 'eyJ', 'eyK') WHERE sequence = 2"}, `entry 2: unproven`},
+				"a message exchanged":   {[]string{"UPDATE audit_log SET personal = replace(personal, 'eyJ', 'eyK') WHERE sequence = 2"}, `entry 2: unproven`},
 				"made unreadable":       {[]string{"UPDATE audit_log SET line = '{}' WHERE sequence = 2"}, `entry 2: changed`},
 				"two exchanged":         {[]string{"UPDATE audit_log SET sequence = 1000 WHERE sequence = 2", "UPDATE audit_log SET sequence = 2 WHERE sequence = 3", "UPDATE audit_log SET sequence = 3 WHERE sequence = 1000"}, `entry 2: reordered`},
 				"put into another log":  {[]string{"UPDATE audit_log SET chain = 'another' WHERE sequence = 2"}, `node "another", entry 2: reordered`},

@@ -149,7 +149,7 @@ func (h *Handler) grant(ctx context.Context, a approved, finish store.Finish, co
 		parameters.Set("id_token", idToken)
 		finish.Evidence = append(finish.Evidence, kept)
 	}
-	prepared, err := h.prepare(ctx, targetOf(a.client, a.request), parameters)
+	prepared, err := h.prepare(ctx, targetOf(a.client, a.request), a.session.Subject, parameters)
 	if err != nil {
 		return store.Finish{}, response{}, err
 	}

@@ -18,7 +18,7 @@ import (
 // signedIn is the evidence of a sign-in for an interaction.
 func (o *openInteraction) signedIn(ctx context.Context, a browser.Authentication) store.Evidence {
 	return o.handler.evidence.Event(ctx, o.client.ID, event.SignedIn,
-		"subject", a.Subject, "acr", a.ACR, "amr", strings.Join(a.AMR, " "), "interaction", digestText(o.pending.Interaction.ID))
+		"subject", a.Subject, "acr", a.ACR, "amr", strings.Join(a.AMR, " "), "interaction", digestText(o.pending.Interaction.ID), "message", o.request.Message)
 }
 
 // signInFailed is the evidence of a sign-in that was refused, with the true reason and whose it was.
@@ -46,7 +46,7 @@ func (o *openInteraction) decided(ctx context.Context, allowed *request.Request)
 		"allowed", strconv.FormatBool(allowed != nil), "subject", subject, "shown", o.shown.Content, "shown_at", shownAt,
 		"language", o.language, "request_digest", page.Granted(part, o.consent).DigestFor(part.Scopes),
 		"scope", strings.Join(part.Scopes, " "), "claims", strings.Join(part.ExtraClaims(), " "),
-		"interaction", digestText(o.pending.Interaction.ID))
+		"interaction", digestText(o.pending.Interaction.ID), "message", o.request.Message)
 }
 
 // ended is the evidence that a request ended with an error that no user chose.

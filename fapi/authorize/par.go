@@ -7,6 +7,7 @@ import (
 
 	"countersign/fapi/client"
 	"countersign/fapi/endpoint"
+	"countersign/fapi/event"
 	"countersign/fapi/request"
 	"countersign/internal/oauth"
 	"countersign/store"
@@ -58,7 +59,7 @@ func (h *Handler) pushAuthorizationRequest(ctx context.Context, c *endpoint.Call
 func (h *Handler) newRequest(
 	caller *client.Client, checked *request.Request, evidence []store.Evidence,
 ) (made store.Request, requestURI string, err error) {
-	checked.Unsigned = len(evidence) == 0
+	checked.Unsigned, checked.Message = len(evidence) == 0, event.Reference(evidence)
 	parameters, err := json.Marshal(checked)
 	if err != nil {
 		return store.Request{}, "", err

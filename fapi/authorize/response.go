@@ -92,7 +92,7 @@ type response struct {
 
 // prepare makes an authorization response with state and iss (RFC 9207), signs it where its mode says so, and
 // encrypts it to a client that registered that: then all of it is in the one parameter "response" (JARM §2.3).
-func (h *Handler) prepare(ctx context.Context, to redirectTarget, parameters url.Values) (response, error) {
+func (h *Handler) prepare(ctx context.Context, to redirectTarget, subject string, parameters url.Values) (response, error) {
 	if to.state != "" {
 		parameters.Set("state", to.state)
 	}
@@ -102,7 +102,7 @@ func (h *Handler) prepare(ctx context.Context, to redirectTarget, parameters url
 		parameters.Set("iss", h.addresses.Issuer)
 		return response{to: to, parameters: parameters}, nil
 	}
-	jarm, kept, err := h.tokens.AuthorizationResponse(ctx, to.client, parameters)
+	jarm, kept, err := h.tokens.AuthorizationResponse(ctx, to.client, subject, parameters)
 	if err != nil {
 		return response{}, err
 	}
@@ -145,7 +145,7 @@ func (h *Handler) redirectError(w http.ResponseWriter, r *http.Request, back red
 		}
 	}
 	refusal := oauth.AsError(err)
-	prepared, err := h.prepare(r.Context(), back, url.Values{
+	prepared, err := h.prepare(r.Context(), back, "", url.Values{
 		"error":             {refusal.Code},
 		"error_description": {oauth.Printable(refusal.Description) + " (correlation id " + e.CorrelationID + ")"},
 	})

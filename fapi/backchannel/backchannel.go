@@ -240,6 +240,9 @@ func (h *Handler) start(
 	ctx context.Context, c *endpoint.Call, asked ciba.Request, request stored, lodged *consent.Consent, user askedUser, evidence []store.Evidence,
 ) (endpoint.Answer, error) {
 	parameters, err := json.Marshal(request)
+	if err == nil {
+		evidence, err = event.About(user.subject, evidence)
+	}
 	if err != nil {
 		return endpoint.Answer{}, err
 	}

@@ -35,18 +35,54 @@ func (r *Recorder) Message(
 	if err != nil {
 		return store.Evidence{}, err
 	}
-	return r.SignedBy(ctx, kind, clientID, key, message)
+	return r.signedBy(ctx, audit.Event{Kind: kind, ClientID: clientID, Message: message, Reference: audit.ReferenceOf(jws)}, key)
 }
 
-// SignedBy makes evidence of a message in any form and the key that signed it.
+// SignedBy makes evidence of a message in any form and the key that signed it. subject is the user whom it is about, or empty where that is
+// not known (yet): see [About] and [Reference].
 func (r *Recorder) SignedBy(
-	ctx context.Context, kind audit.Kind, clientID string, key jose.Key, message audit.Message,
+	ctx context.Context, kind audit.Kind, clientID, subject string, key jose.Key, message audit.Message,
 ) (store.Evidence, error) {
+	return r.signedBy(ctx, audit.Event{Kind: kind, ClientID: clientID, Message: message, Subject: subject}, key)
+}
+
+func (r *Recorder) signedBy(ctx context.Context, logged audit.Event, key jose.Key) (store.Evidence, error) {
 	jwk, err := json.Marshal(key)
 	if err != nil {
 		return store.Evidence{}, err
 	}
-	return r.evidence(ctx, audit.Event{Kind: kind, ClientID: clientID, Key: key.Thumbprint(), JWK: jwk, Message: message})
+	logged.Key, logged.JWK = key.Thumbprint(), jwk
+	return r.evidence(ctx, logged)
+}
+
+// Reference names the message that evidence is of, for the events of the user who takes it up: they have it as "message", so that it can be
+// erased with them. It is empty where there is none.
+func Reference(evidence []store.Evidence) string {
+	for _, each := range evidence {
+		var event audit.Event
+		if json.Unmarshal(each.Body, &event) == nil && event.Reference != "" {
+			return event.Reference
+		}
+	}
+	return ""
+}
+
+// About says of the messages that evidence is of whom they are about.
+func About(subject string, evidence []store.Evidence) ([]store.Evidence, error) {
+	about := slices.Clone(evidence)
+	for i, each := range about {
+		var event audit.Event
+		if json.Unmarshal(each.Body, &event) != nil || event.Message == (audit.Message{}) {
+			continue
+		}
+		event.Subject = subject
+		body, err := json.Marshal(event)
+		if err != nil {
+			return nil, err
+		}
+		about[i].Body = body
+	}
+	return about, nil
 }
 
 // Event makes evidence of a security event, for the verb of the store whose outcome it is; detail has names and values in turn,

@@ -67,6 +67,8 @@ type Request struct {
 	Consent string `json:"consent,omitempty"`
 	// Managed is nil unless the client names the grant that is made.
 	Managed *Managed `json:"grant_management,omitempty"`
+	// Message names the request object in the audit log, or is empty.
+	Message string `json:"message,omitempty"`
 }
 
 // ExtraClaims returns the names of the requested claims that no scope of the request includes.

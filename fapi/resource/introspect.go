@@ -35,8 +35,9 @@ type introspection struct {
 	Confirmation *tokens.Confirmation `json:"cnf,omitempty"`                   // RFC 8705 §3.2, RFC 9449 §6.2
 	GrantID      string               `json:"grant_id,omitempty"`              // as in the token response
 
-	// extra holds the claims of the client's ecosystem.
+	// extra holds the claims of the client's ecosystem, and user is whose token it is, by the stable identifier.
 	extra map[string]json.RawMessage
+	user  string
 }
 
 // introspect is the introspection endpoint (RFC 7662 §2). Only resource servers may introspect, and only
@@ -61,7 +62,7 @@ func (h *Handler) introspect(ctx context.Context, c *endpoint.Call) (endpoint.An
 	if err != nil {
 		return endpoint.Answer{}, err
 	}
-	return h.introspected(ctx, c, body)
+	return h.introspected(ctx, c, result.user, body)
 }
 
 // errInactive is the error for a token that is inactive for this resource server.
@@ -100,7 +101,7 @@ func (h *Handler) activeToken(ctx context.Context, c *endpoint.Call, raw string)
 		return introspection{}, err
 	}
 	return introspection{
-		Active: true, extra: tokens.Extra(of.Profile, grant, detail, profile.InIntrospection), Issuer: token.Issuer, Subject: token.Subject,
+		Active: true, user: grant.Subject, extra: tokens.Extra(of.Profile, grant, detail, profile.InIntrospection), Issuer: token.Issuer, Subject: token.Subject,
 		Audience: &jose.Audience{Values: audience, Single: len(audience) == 1},
 		ClientID: token.ClientID, ID: token.ID, IssuedAt: token.IssuedAt, Expires: token.Expires,
 		Scope:     strings.Join(h.config.Scopes.Filter(strings.Fields(token.Scope), audience), " "),

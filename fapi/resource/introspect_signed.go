@@ -28,8 +28,8 @@ type introspectionClaims struct {
 }
 
 // introspected answers in JSON, or with a JWT if the Accept header requests it (RFC 9701 §4, FAPI 2.0 Message Signing
-// §5.5.1).
-func (h *Handler) introspected(ctx context.Context, c *endpoint.Call, result any) (endpoint.Answer, error) {
+// §5.5.1). user is whom it is about, for the audit log.
+func (h *Handler) introspected(ctx context.Context, c *endpoint.Call, user string, result any) (endpoint.Answer, error) {
 	if !endpoint.Prefers(c.Accept, introspectionMedia) {
 		return endpoint.Answer{Status: http.StatusOK, Body: result}, nil
 	}
@@ -37,7 +37,7 @@ func (h *Handler) introspected(ctx context.Context, c *endpoint.Call, result any
 	sent, kept, err := h.config.Tokens.SignMessage(ctx, c.Client, tokens.Message{
 		Use: signer.UseIntrospection, Kind: audit.Introspection,
 		Algorithm:  h.config.Tokens.AlgorithmFor(c.Client, registered.IntrospectionSignedResponseAlg),
-		Encryption: registered.IntrospectionEncryption(),
+		Encryption: registered.IntrospectionEncryption(), Subject: user,
 		Sign: func(ctx context.Context, key jose.SigningKey) (string, error) {
 			return jose.Sign(ctx, key, introspectionType, introspectionClaims{
 				Issuer: h.config.Addresses.Issuer, Audience: c.Client.ID, IssuedAt: h.config.Now().Unix(), Answer: result,

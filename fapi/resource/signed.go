@@ -10,7 +10,6 @@ import (
 	"slices"
 	"time"
 
-	"countersign/fapi/client"
 	"countersign/fapi/endpoint"
 	"countersign/internal/audit"
 	"countersign/internal/httpsig"
@@ -47,7 +46,7 @@ func (h *Handler) serveSigned(
 	} else {
 		h.answer(answer, r, resource, access)
 	}
-	if err := h.signAndRecord(r.Context(), access.client, message, request, answer, kept); err != nil {
+	if err := h.signAndRecord(r.Context(), access, message, request, answer, kept); err != nil {
 		answer.Drop()
 		endpoint.Refuse(w, r, err)
 		return
@@ -105,7 +104,7 @@ func (h *Handler) checkMessage(
 		return httpsig.Signature{}, nil, refused(fmt.Errorf("%w: a key for %s does not belong to the client's profile",
 			httpsig.ErrRefused, algorithm))
 	}
-	kept, err := h.config.Evidence.SignedBy(ctx, audit.HTTPRequest, access.ClientID, key,
+	kept, err := h.config.Evidence.SignedBy(ctx, audit.HTTPRequest, access.ClientID, access.Subject, key,
 		audit.NewHTTPMessage(base, algorithm, found.Value))
 	if err != nil {
 		return httpsig.Signature{}, nil, err
@@ -115,10 +114,10 @@ func (h *Handler) checkMessage(
 
 // signAndRecord signs a response and records the evidence of the request and of the response.
 func (h *Handler) signAndRecord(
-	ctx context.Context, caller *client.Client, m httpsig.Message, request httpsig.Signature, answer *httpsig.Held,
+	ctx context.Context, access Access, m httpsig.Message, request httpsig.Signature, answer *httpsig.Held,
 	kept []store.Evidence,
 ) error {
-	evidence, err := h.signAnswer(ctx, caller, m, request, answer)
+	evidence, err := h.signAnswer(ctx, access, m, request, answer)
 	if err != nil {
 		return err
 	}
@@ -128,10 +127,10 @@ func (h *Handler) signAndRecord(
 // signAnswer signs a response (FAPI 2.0 HTTP Signatures §5.3.2.1): its status, its digest, and the signed components
 // of the request.
 func (h *Handler) signAnswer(
-	ctx context.Context, caller *client.Client, m httpsig.Message, request httpsig.Signature, answer *httpsig.Held,
+	ctx context.Context, access Access, m httpsig.Message, request httpsig.Signature, answer *httpsig.Held,
 ) (store.Evidence, error) {
 	key, err := h.config.Signer.Active(ctx, signer.UseHTTPMessage,
-		signer.Algorithm(h.config.Tokens.AlgorithmFor(caller, "")))
+		signer.Algorithm(h.config.Tokens.AlgorithmFor(access.client, "")))
 	if err != nil {
 		return store.Evidence{}, err
 	}
@@ -151,6 +150,6 @@ func (h *Handler) signAnswer(
 	if err != nil {
 		return store.Evidence{}, err
 	}
-	return h.config.Evidence.SignedBy(ctx, audit.HTTPResponse, caller.ID, public,
+	return h.config.Evidence.SignedBy(ctx, audit.HTTPResponse, access.client.ID, access.Subject, public,
 		audit.NewHTTPMessage(base, string(key.Algorithm), value))
 }

@@ -47,7 +47,7 @@ func (h *Handler) userInfo(ctx context.Context, access Access) (any, error) {
 	body["iss"], body["aud"] = h.config.Addresses.Issuer, access.ClientID // §5.3.2
 	sent, kept, err := h.config.Tokens.SignMessage(ctx, access.client, tokens.Message{
 		Use: signer.UseIDToken, Kind: audit.UserInfo, Algorithm: registered.UserInfoSignedResponseAlg,
-		Encryption: registered.UserInfoEncryption(), Personal: personal,
+		Encryption: registered.UserInfoEncryption(), Personal: personal, Subject: access.Subject,
 		Sign: func(ctx context.Context, key jose.SigningKey) (string, error) {
 			return jose.Sign(ctx, key, "userinfo+jwt", body) // its own typ: cannot be confused with an ID token (RFC 8725 §3.11)
 		},

@@ -202,7 +202,7 @@ func (i *Issuer) DetachedSignature(
 		signed.StateHash = jose.HalfHash(alg, state)
 	}
 	return i.SignMessage(ctx, c, Message{
-		Use: signer.UseIDToken, Kind: audit.IDToken, Algorithm: alg, Encryption: c.Metadata.IDTokenEncryption(),
+		Use: signer.UseIDToken, Kind: audit.IDToken, Algorithm: alg, Encryption: c.Metadata.IDTokenEncryption(), Subject: grant.Subject,
 		Sign: func(ctx context.Context, key jose.SigningKey) (string, error) {
 			return jose.Sign(ctx, key, "JWT", signed)
 		},

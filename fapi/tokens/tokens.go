@@ -188,8 +188,9 @@ type Message struct {
 	Algorithm string
 	// Encryption is the registered encryption; zero for none.
 	Encryption client.Encryption
-	// Personal names the claims that the evidence withholds.
+	// Personal names the claims that the evidence withholds, and Subject is the user whom the message is about, or empty.
 	Personal []string
+	Subject  string
 	// Sign makes the compact JWS.
 	Sign func(context.Context, jose.SigningKey) (string, error)
 }
@@ -209,7 +210,11 @@ func (i *Issuer) SignMessage(ctx context.Context, c *client.Client, m Message) (
 	if err != nil {
 		return "", store.Evidence{}, err
 	}
-	kept, err := i.Evidence.Message(ctx, m.Kind, c.ID, signed, public, m.Personal...)
+	message, err := audit.NewMessage(signed, m.Personal...)
+	if err != nil {
+		return "", store.Evidence{}, err
+	}
+	kept, err := i.Evidence.SignedBy(ctx, m.Kind, c.ID, m.Subject, public, message)
 	if err != nil {
 		return "", store.Evidence{}, err
 	}
@@ -239,14 +244,14 @@ func (i *Issuer) encrypt(
 const responseLifetime = 5 * time.Minute
 
 // AuthorizationResponse signs the parameters of an authorization response (JARM §2.1), and encrypts them if the client
-// registered that.
+// registered that. subject is the user who is signed in, or empty.
 func (i *Issuer) AuthorizationResponse(
-	ctx context.Context, c *client.Client, parameters url.Values,
+	ctx context.Context, c *client.Client, subject string, parameters url.Values,
 ) (string, store.Evidence, error) {
 	return i.SignMessage(ctx, c, Message{
 		Use: signer.UseResponse, Kind: audit.AuthorizationResponse,
 		Algorithm:  i.AlgorithmFor(c, c.Metadata.AuthorizationSignedResponseAlg),
-		Encryption: c.Metadata.ResponseEncryption(),
+		Encryption: c.Metadata.ResponseEncryption(), Subject: subject,
 		Sign: func(ctx context.Context, key jose.SigningKey) (string, error) {
 			return jar.Response{
 				Issuer: i.ID, ClientID: c.ID, Expires: i.Now().Add(responseLifetime), Parameters: parameters,

@@ -53,20 +53,29 @@ func (c *Chain) AppendApart(now time.Time, event Event) (line, about []byte, err
 	entry := Entry{
 		Kind: event.Kind, ClientID: event.ClientID, CorrelationID: event.CorrelationID, Key: event.Key, JWK: event.JWK, Detail: event.Detail,
 	}
-	if message := event.Message; message != (Message{}) {
-		entry.Message = &message
-	}
 	if event.Kind == SecurityEvent {
-		if entry.Detail, about, err = part(event.Detail); err != nil {
-			return nil, nil, err
-		}
+		entry.Detail, about, err = part(event.Detail)
+	}
+	if err == nil && event.Message != (Message{}) {
+		entry.Message, entry.Reference = &Message{Apart: true}, event.Reference
+		about, err = apart(event)
+	}
+	if err != nil {
+		return nil, nil, err
 	}
 	if about != nil {
 		entry.PersonalDigest = digest(about)
 	}
-	if line, err = c.add(now, entry); err != nil {
+	next := *c
+	if line, err = next.add(now, entry); err != nil {
 		return nil, nil, err
 	}
+	if entry.Message != nil { // what cannot be read again must not enter the log
+		if _, err := ParseEntry(Join(line, about)); err != nil {
+			return nil, nil, err
+		}
+	}
+	*c = next
 	return line, about, nil
 }
 

@@ -49,6 +49,10 @@ type Event struct {
 	Key     string          `json:"key,omitempty"`
 	JWK     json.RawMessage `json:"jwk,omitempty"`
 	Message Message         `json:"message,omitzero"`
+	// Subject is the user whom Message is about, where that is known. Reference names it ([ReferenceOf]), so that events of a user can
+	// say, in their detail as "message", that it was that user's.
+	Subject   string `json:"subject,omitempty"`
+	Reference string `json:"reference,omitempty"`
 	// Detail is what a SecurityEvent or Dropped says. No secret belongs there. Of a SecurityEvent the members subject and address
 	// are kept beside the chain, so that they can be erased.
 	Detail map[string]string `json:"detail,omitempty"`
@@ -60,15 +64,18 @@ type Entry struct {
 	// Sequence counts the entries of a node from 1, without gaps.
 	Sequence uint64 `json:"sequence"`
 	// Previous is the [Hash] of the node's line before this one; empty in the first.
-	Previous      string            `json:"previous"`
-	At            time.Time         `json:"at"`
-	Kind          Kind              `json:"kind"`
-	ClientID      string            `json:"client_id,omitempty"`
-	CorrelationID string            `json:"correlation_id,omitempty"`
-	Key           string            `json:"key,omitempty"`
-	JWK           json.RawMessage   `json:"jwk,omitempty"`
-	Message       *Message          `json:"message,omitempty"`
-	Detail        map[string]string `json:"detail,omitempty"`
+	Previous      string          `json:"previous"`
+	At            time.Time       `json:"at"`
+	Kind          Kind            `json:"kind"`
+	ClientID      string          `json:"client_id,omitempty"`
+	CorrelationID string          `json:"correlation_id,omitempty"`
+	Key           string          `json:"key,omitempty"`
+	JWK           json.RawMessage `json:"jwk,omitempty"`
+	// Message is verbatim in entries of older releases. Of others the chain has only that it is apart: it is in the personal part, and is
+	// nil when that is not there, or was erased.
+	Message   *Message          `json:"message,omitempty"`
+	Reference string            `json:"reference,omitempty"`
+	Detail    map[string]string `json:"detail,omitempty"`
 	// Checkpoint is a compact JWS over a [Checkpoint].
 	Checkpoint string `json:"checkpoint,omitempty"`
 	// PersonalDigest is the SHA-256, in base64url, of what the entry has about a person; empty when it has nothing.
@@ -96,7 +103,20 @@ func ParseEntry(line []byte) (Entry, error) {
 	if err := entry.holds(); err != nil {
 		return Entry{}, err
 	}
-	return entry, nil
+	return entry, entry.fetch()
+}
+
+// fetch takes the message out of the personal part, where it is apart.
+func (e *Entry) fetch() error {
+	if e.Message == nil || !e.Message.Apart || e.Personal == nil {
+		return nil
+	}
+	about, err := e.about()
+	if err != nil || about.Message == nil || about.Message.Apart || !about.Message.single() {
+		return fmt.Errorf("%w: its message is apart, and not there where it should be", ErrEntry)
+	}
+	e.Message = about.Message
+	return nil
 }
 
 // holds checks that an entry holds what its kind says.
@@ -108,7 +128,7 @@ func (e Entry) holds() error {
 	case hasCheckpoint != (e.Kind == CheckpointKind), hasDetail != e.Kind.holdsDetail(), hasMessage == (hasCheckpoint || hasDetail):
 		return fmt.Errorf("%w: it needs a message, or a checkpoint or a detail if that is its kind", ErrEntry)
 	case hasMessage && !e.Message.single():
-		return fmt.Errorf("%w: its message is one of: verbatim, with secrets withheld, of HTTP", ErrEntry)
+		return fmt.Errorf("%w: its message is one of: apart, verbatim, with secrets withheld, of HTTP", ErrEntry)
 	}
 	return nil
 }

@@ -21,12 +21,17 @@ type Message struct {
 	Withheld *Withheld `json:"withheld,omitempty"`
 	// HTTP is set when the message is no JWS.
 	HTTP *HTTPMessage `json:"http,omitempty"`
+	// Apart is set in the chain when the message is in the personal part of its entry, from where it can be erased.
+	Apart bool `json:"apart,omitempty"`
 }
+
+// Erased reports whether the entry had a message that is not there any more.
+func (e Entry) Erased() bool { return e.PersonalDigest != "" && e.Personal == nil }
 
 // single reports whether the message is kept in exactly one way.
 func (m Message) single() bool {
 	ways := 0
-	for _, present := range []bool{m.JWS != "", m.Withheld != nil, m.HTTP != nil} {
+	for _, present := range []bool{m.JWS != "", m.Withheld != nil, m.HTTP != nil, m.Apart} {
 		if present {
 			ways++
 		}
@@ -138,6 +143,9 @@ func (m Message) Is(jws string) bool {
 	return end >= 0 && m.Withheld.Signature != "" && m.Withheld.SigningInput == digest([]byte(jws[:end])) && m.Withheld.Signature == jws[end+1:]
 }
 
+// ReferenceOf names a compact JWS. It confirms no guess of what is in it: only who has the signature, or the key that made it, can make it.
+func ReferenceOf(jws string) string { return digest([]byte(jws))[:22] }
+
 // errUnsigned is a message of which no signature was kept.
 var errUnsigned = errors.New("neither the message nor its signature is kept")
 
@@ -147,7 +155,7 @@ var errUnprovable = errors.New("the signature is not of the key that is kept wit
 // check verifies the message with the key of its entry. Ed25519 signs no digest, so that a message with secrets withheld
 // can be verified only beside its original.
 func (e Entry) check() error {
-	if e.Message == nil {
+	if e.Message == nil || e.Message.Apart { // erased: that it was is looked for elsewhere
 		return nil
 	}
 	if w := e.Message.Withheld; w != nil && (w.SigningInput == "" || w.Signature == "") {

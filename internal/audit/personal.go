@@ -16,8 +16,9 @@ import (
 // it can be erased: the chain stays as it is. It begins with a salt of 128 random bits, which goes with it, so that nothing can be
 // guessed from the digest that is left.
 
-// personal are the members of a detail that are about a person: whom it is about, and the network address. Both are for events
-// alone; messages are kept as they were signed.
+// personal are the members of a detail that are about a person: whom it is about, and the network address. Signed messages are about
+// people in more ways than could be listed, so that each is kept beside the line as a whole, and its signature with it: a
+// signature or a digest alone would confirm what somebody guesses.
 var personal = [...]string{"subject", "address"}
 
 // ErasedEvent is the event of an entry that says which entries had their personal part erased: its detail names node and entries.
@@ -78,13 +79,39 @@ func (e Entry) chained(shown []byte) ([]byte, error) {
 	return append(slices.Clip(line), '}'), nil
 }
 
+// beside is a personal part.
+type beside struct {
+	Salt    string   `json:"salt"`
+	Subject string   `json:"subject,omitempty"`
+	Address string   `json:"address,omitempty"`
+	Message *Message `json:"message,omitempty"`
+}
+
+// apart is the personal part of a message.
+func apart(event Event) ([]byte, error) {
+	return encode(beside{Salt: rand.Text(), Subject: event.Subject, Message: &event.Message})
+}
+
+func (e Entry) about() (part beside, err error) {
+	err = json.Unmarshal(e.Personal, &part)
+	return part, err
+}
+
 // About is what the entry has about a person, by name: subject and address. It is empty where there is nothing, or no longer.
 func (e Entry) About() map[string]string {
-	var members map[string]string
-	if e.Personal == nil || json.Unmarshal(e.Personal, &members) != nil {
+	if e.Personal == nil {
 		return nil
 	}
-	delete(members, "salt")
+	part, err := e.about()
+	if err != nil {
+		return nil
+	}
+	members := map[string]string{}
+	for name, value := range map[string]string{"subject": part.Subject, "address": part.Address} {
+		if value != "" {
+			members[name] = value
+		}
+	}
 	return members
 }
 

@@ -3,6 +3,7 @@ package auditlog
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"countersign/internal/audit"
@@ -19,9 +20,41 @@ type Erasure struct {
 	By string
 }
 
-// chooses reports whether an entry is among them.
-func (e Erasure) chooses(about map[string]string, at time.Time) bool {
-	return (e.Subject == "" || about["subject"] == e.Subject) && (e.Before.IsZero() || at.Before(e.Before))
+// messageMember is the member of an event's detail that names the signed message by which its interaction began.
+const messageMember = "message"
+
+// chooses reports whether an entry is among them. messages are the references of signed messages that belong to the subject.
+func (e Erasure) chooses(about map[string]string, reference string, messages map[string]bool, at time.Time) bool {
+	ofSubject := e.Subject == "" || about["subject"] == e.Subject || reference != "" && messages[reference]
+	return ofSubject && (e.Before.IsZero() || at.Before(e.Before))
+}
+
+// messages finds the signed messages of a subject: those that the events of the subject name.
+func (e Erasure) messages(ctx context.Context, s store.Audit, waiting []store.Evidence) (map[string]bool, error) {
+	found := map[string]bool{}
+	if e.Subject == "" {
+		return found, nil
+	}
+	note := func(subject, reference string) {
+		if subject == e.Subject && reference != "" {
+			found[reference] = true
+		}
+	}
+	for _, w := range waiting {
+		var event audit.Event
+		if json.Unmarshal(w.Body, &event) == nil {
+			note(event.Detail["subject"], event.Detail[messageMember])
+		}
+	}
+	return found, Each(ctx, s, Position{}, func(line store.AuditLine) error {
+		if line.Personal == "" || !strings.Contains(line.Personal, e.Subject) {
+			return nil
+		}
+		if entry, err := audit.ParseEntry(Shown(line)); err == nil { // verify says what is wrong with it
+			note(entry.About()["subject"], entry.Detail[messageMember])
+		}
+		return nil
+	})
 }
 
 // because is the reason as the log has it. It does not name the subject, which is what goes.
@@ -56,12 +89,20 @@ func Erase(ctx context.Context, s store.Audit, what Erasure, now time.Time, dry 
 		erased += count
 		return err
 	}
+	waiting, err := s.WaitingEvidence(ctx, "", now.Add(time.Hour), mostSaid)
+	if err != nil {
+		return 0, 0, err
+	}
+	messages, err := what.messages(ctx, s, waiting)
+	if err != nil {
+		return 0, 0, err
+	}
 	err = Each(ctx, s, Position{}, func(line store.AuditLine) error {
 		if line.Personal == "" {
 			return nil
 		}
 		entry, err := audit.ParseEntry(Shown(line))
-		if err != nil || !what.chooses(entry.About(), entry.At) { // verify says what is wrong with it
+		if err != nil || !what.chooses(entry.About(), entry.Reference, messages, entry.At) { // verify says what is wrong with it
 			return nil
 		}
 		found[line.Chain] = append(found[line.Chain], line.Sequence)
@@ -78,22 +119,26 @@ func Erase(ctx context.Context, s store.Audit, what Erasure, now time.Time, dry 
 	if err != nil {
 		return erased, 0, err
 	}
-	pending, err = what.pending(ctx, s, now)
-	return erased, pending, err
+	if waiting, err = s.WaitingEvidence(ctx, "", now.Add(time.Hour), mostSaid); err != nil {
+		return erased, 0, err
+	}
+	return erased, what.pending(waiting, messages), nil
 }
 
 // pending counts what is not in a chain yet.
-func (e Erasure) pending(ctx context.Context, s store.Audit, now time.Time) (count int, err error) {
-	waiting, err := s.WaitingEvidence(ctx, "", now.Add(time.Hour), mostSaid)
-	if err != nil {
-		return 0, err
-	}
+func (e Erasure) pending(waiting []store.Evidence, messages map[string]bool) (count int) {
 	for _, w := range waiting {
 		var event audit.Event
-		if json.Unmarshal(w.Body, &event) == nil && event.Kind == audit.SecurityEvent &&
-			(event.Detail["subject"] != "" || event.Detail["address"] != "") && e.chooses(event.Detail, w.At) {
+		if json.Unmarshal(w.Body, &event) != nil {
+			continue
+		}
+		about, personal := event.Detail, event.Detail["subject"] != "" || event.Detail["address"] != ""
+		if event.Message != (audit.Message{}) {
+			about, personal = map[string]string{"subject": event.Subject}, true
+		}
+		if personal && e.chooses(about, event.Reference, messages, w.At) {
 			count++
 		}
 	}
-	return count, nil
+	return count
 }

@@ -4,7 +4,7 @@ import "slices"
 
 // upstreamLogins are about users who come from elsewhere, and what is left of them.
 func upstreamLogins() []Group {
-	return []Group{{"KY", "Users signed in by a provider elsewhere, and what is kept of them", slices.Concat(upstreamLogin())}}
+	return []Group{{"KY", "Users signed in by a provider elsewhere, and what is kept of them", slices.Concat(upstreamLogin(), erasedMessages())}}
 }
 
 // upstreamLogin lists what having users signed in by a provider elsewhere has to hold.
@@ -26,8 +26,18 @@ func upstreamLogin() []Item {
 		{ID: "KY-14", Section: "OWASP ASVS 5.0 §13.1", Requires: "a provider that could not work, or would be weak without its being said, stops the start by its key; client secrets are none"},
 		{ID: "KY-15", Section: "RFC 7523 §2.2, RFC 8705 §2", Requires: "the server authenticates by its HSM's key or a certificate, as they are at the moment"},
 		{ID: "KY-16", Section: "OpenID Connect Discovery 1.0 §4.3", Requires: "doctor says whether the provider answers and fits, and what will not work"},
-		{ID: "KY-17", Section: "OpenID Connect Core §3.1", Requires: "it works with providers that nobody here wrote"},
 		{ID: "KY-18", Section: "OWASP ASVS 5.0 §15.2.2", Requires: "what comes from the provider is bounded"},
 		{ID: "KY-19", Section: "OWASP ASVS 5.0 §1.3.6", Requires: "the provider is reached at public addresses and at those that the operator names, and redirects are not followed"},
+	}
+}
+
+// erasedMessages lists what the erasure of signed messages has to hold.
+func erasedMessages() []Item {
+	return []Item{
+		{ID: "KY-20", Section: "GDPR Article 17", Requires: "signed messages are erased with the user whom they are about, or who took them up, and by age"},
+		{ID: "KY-21", Section: "FAPI 2.0 Message Signing §7", Requires: "until then they prove themselves, and afterwards the log verifies and says what was erased"},
+		{ID: "KY-22", Section: "OWASP ASVS 5.0 §16.4.2", Requires: "what somebody takes away or exchanges is not taken for erased"},
+		{ID: "KY-23", Section: "GDPR Article 17", Requires: "what is not in a chain yet is said, and erased by the next run"},
+		{ID: "KY-24", Section: "GDPR Article 17", Requires: "request objects, signed answers, UserInfo and CIBA requests of a flow are linked to its user"},
 	}
 }
