@@ -30,10 +30,13 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
+	"iter"
 	"net/http"
 	"slices"
 	"time"
 
+	"countersign/internal/finding"
 	"countersign/internal/jose"
 )
 
@@ -158,29 +161,67 @@ type wireClaims struct {
 // Verify checks a proof for a request (RFC 9449 §4.3). Whether it was used before, and whether its nonce is ours, is
 // left to the caller. Errors are [*Error].
 func (p Policy) Verify(proof string, r Request) (Proof, error) {
-	token, err := jose.Parse(proof, jose.ParseOptions{Algorithms: p.Algorithms, AllowJWK: true})
-	if err != nil {
-		return Proof{}, refuseBecause("the DPoP proof is not acceptable", err)
-	}
-	if !token.Header.HasType(proofType) {
-		return Proof{}, refuse("the DPoP proof must have typ " + proofType)
-	}
-	if token.Header.JWK == nil {
-		return Proof{}, refuse("the DPoP proof must carry its public key in the jwk header")
-	}
-	var claims wireClaims
-	if err := token.Claims(&claims); err != nil {
-		return Proof{}, refuseBecause("the DPoP proof cannot be read", err)
-	}
-	// The claims are checked first: they cost less than the signature.
-	address, err := p.check(&claims, r)
-	if err != nil {
+	var verified Proof
+	if err := finding.First(p.Findings(proof, r, &verified)); err != nil {
 		return Proof{}, err
 	}
-	key, err := token.VerifyEmbedded()
-	if err != nil {
-		return Proof{}, refuseBecause("the DPoP proof is not acceptable", err)
+	return verified, nil
+}
+
+// Findings are the rules of [Policy.Verify], one by one and in its order: each by its name, with the [*Error] that refuses the
+// proof, or nil. Rules that need what an earlier one has refused are left out. What they put into verified may be believed when
+// none has refused the proof.
+func (p Policy) Findings(proof string, r Request, verified *Proof) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		token, err := jose.Parse(proof, jose.ParseOptions{Algorithms: p.Algorithms, AllowJWK: true})
+		if err != nil {
+			yield(formOf(err), refuseBecause("the DPoP proof is not acceptable", err))
+			return
+		}
+		if !yield(finding.Form, nil) || !yield(finding.Algorithm, nil) ||
+			!yield(finding.Type, unless(token.Header.HasType(proofType), "the DPoP proof must have typ "+proofType)) ||
+			!yield(finding.Key, unless(token.Header.JWK != nil, "the DPoP proof must carry its public key in the jwk header")) {
+			return
+		}
+		var claims wireClaims
+		if err := token.Claims(&claims); err != nil {
+			yield(finding.Claims, refuseBecause("the DPoP proof cannot be read", err))
+			return
+		}
+		address, known := p.address(&claims, r)
+		// The claims are checked first: they cost less than the signature.
+		if !yield(finding.Claims, nil) || !p.check(&claims, r, known, yield) || token.Header.JWK == nil {
+			return
+		}
+		key, err := token.VerifyEmbedded()
+		if err != nil {
+			yield(finding.Signature, refuseBecause("the DPoP proof is not acceptable", err))
+			return
+		}
+		if claims.IssuedAt != nil {
+			*verified = p.verified(token, &claims, key, address)
+		}
+		yield(finding.Signature, nil)
 	}
+}
+
+// formOf names the rule for which a proof could not be taken apart.
+func formOf(err error) string {
+	if errors.Is(err, jose.ErrAlgorithm) {
+		return finding.Algorithm
+	}
+	return finding.Form
+}
+
+// unless returns an error if a rule does not hold.
+func unless(holds bool, description string) error {
+	if holds {
+		return nil
+	}
+	return refuse(description)
+}
+
+func (p Policy) verified(token *jose.Token, claims *wireClaims, key jose.Key, address string) Proof {
 	issuedAt := claims.IssuedAt.Time()
 	return Proof{
 		JKT:       key.Thumbprint(),
@@ -190,45 +231,51 @@ func (p Policy) Verify(proof string, r Request) (Proof, error) {
 		IssuedAt:  issuedAt,
 		Nonce:     claims.Nonce,
 		token:     token,
-	}, nil
+	}
 }
 
-// check holds the claims against the request and the clock. It returns the address in normal form.
-func (p Policy) check(claims *wireClaims, r Request) (string, error) {
-	if claims.ID == "" || len(claims.ID) > maxID {
-		return "", refuse("the DPoP proof needs a jti of 1 to 256 bytes")
-	}
-	if claims.Method != r.Method {
-		return "", refuse("the htm of the DPoP proof must be the method of this request, " + r.Method)
-	}
+// address returns htu in normal form, and whether it is one of the endpoint's.
+func (Policy) address(claims *wireClaims, r Request) (address string, known bool) {
 	address, ok := normalise(claims.Address)
-	if !ok || !slices.ContainsFunc(r.URLs, func(own string) bool {
+	return address, ok && slices.ContainsFunc(r.URLs, func(own string) bool {
 		normal, valid := normalise(own)
 		return valid && normal == address
-	}) {
-		return "", refuse("the htu of the DPoP proof must be the address of this endpoint, without query and fragment")
+	})
+}
+
+// check holds the claims against the request and the clock, and reports whether to go on. known is that of [Policy.address].
+func (p Policy) check(claims *wireClaims, r Request, known bool, yield func(string, error) bool) bool {
+	if !yield(finding.ID, unless(claims.ID != "" && len(claims.ID) <= maxID, "the DPoP proof needs a jti of 1 to 256 bytes")) ||
+		!yield(finding.Method, unless(claims.Method == r.Method, "the htm of the DPoP proof must be the method of this request, "+r.Method)) ||
+		!yield(finding.Address, unless(known, "the htu of the DPoP proof must be the address of this endpoint, without query and fragment")) ||
+		!yield(finding.IssuedAt, p.checkTime(claims.IssuedAt)) ||
+		!yield(finding.Nonce, unless(len(claims.Nonce) <= maxNonce, "the nonce of the DPoP proof is too long")) {
+		return false
 	}
-	if claims.IssuedAt == nil {
-		return "", refuse("the DPoP proof has no iat")
+	return r.AccessToken == "" || yield(finding.TokenHash,
+		unless(isHashOf(claims.Hash, r.AccessToken), "the ath of the DPoP proof must be the hash of the access token in this request"))
+}
+
+// checkTime holds iat against the clock.
+func (p Policy) checkTime(date *jose.NumericDate) error {
+	if date == nil {
+		return refuse("the DPoP proof has no iat")
 	}
-	now, issuedAt := p.Now(), claims.IssuedAt.Time()
-	if now.Sub(issuedAt) > p.maxAge() {
-		return "", refuse("the DPoP proof is too old; make a new one for each request")
+	now, issuedAt := p.Now(), date.Time()
+	switch {
+	case now.Sub(issuedAt) > p.maxAge():
+		return refuse("the DPoP proof is too old; make a new one for each request")
+	case issuedAt.Sub(now) > p.maxAhead():
+		return refuse("the DPoP proof is from the future; check the clock")
 	}
-	if issuedAt.Sub(now) > p.maxAhead() {
-		return "", refuse("the DPoP proof is from the future; check the clock")
-	}
-	if len(claims.Nonce) > maxNonce {
-		return "", refuse("the nonce of the DPoP proof is too long")
-	}
-	if r.AccessToken != "" {
-		digest := sha256.Sum256([]byte(r.AccessToken))
-		want := base64.RawURLEncoding.EncodeToString(digest[:])
-		if subtle.ConstantTimeCompare([]byte(want), []byte(claims.Hash)) != 1 {
-			return "", refuse("the ath of the DPoP proof must be the hash of the access token in this request")
-		}
-	}
-	return address, nil
+	return nil
+}
+
+// isHashOf compares ath with the hash of an access token (RFC 9449 §4.2).
+func isHashOf(hash, accessToken string) bool {
+	digest := sha256.Sum256([]byte(accessToken))
+	want := base64.RawURLEncoding.EncodeToString(digest[:])
+	return subtle.ConstantTimeCompare([]byte(want), []byte(hash)) == 1
 }
 
 func (p Policy) maxAge() time.Duration {

@@ -28,12 +28,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 
+	"countersign/internal/finding"
 	"countersign/internal/requestobject"
 )
 
@@ -57,9 +59,60 @@ type Object struct{ object *requestobject.Object }
 func Parse(raw string, algorithms []string) (*Object, error) {
 	object, err := requestobject.Parse(raw, algorithms, []string{"request", "request_uri"})
 	if err != nil {
-		return nil, Rules{}.refusal(err)
+		return nil, &parseError{Rules{}.refusal(err), err}
 	}
 	return &Object{object}, nil
+}
+
+// parseError is a refusal with the problem that is behind it.
+type parseError struct {
+	error
+	problem error
+}
+
+// Unwrap gives the refusal.
+func (e *parseError) Unwrap() error { return e.error }
+
+// BrokenRule names the rule for which [Parse] refused an object: form, typ, claims or members; or "".
+func BrokenRule(err error) string {
+	refused, ok := errors.AsType[*parseError](err)
+	if !ok {
+		return ""
+	}
+	problem, ok := errors.AsType[*requestobject.Problem](refused.problem)
+	if !ok {
+		return ""
+	}
+	return problem.Rule()
+}
+
+// Claims are what an object says about itself. Nothing of them is verified before [Rules.Check]; a time that is not there is zero.
+type Claims struct {
+	Algorithm, KeyID, Type       string
+	Issuer, Subject, ID          string
+	Audience                     []string
+	Expires, NotBefore, IssuedAt time.Time
+}
+
+// Unbelieved are the claims of an object that is not verified, for showing them.
+func (o *Object) Unbelieved() Claims {
+	header, c := o.object.Token.Header, o.object.Claims
+	claims := Claims{
+		Algorithm: header.Algorithm, KeyID: header.KeyID, Type: header.Type, Issuer: c.Issuer, ID: c.ID, Audience: slices.Clone(c.Audience.Values),
+	}
+	if c.Subject != nil {
+		claims.Subject = *c.Subject
+	}
+	if c.Expires != nil {
+		claims.Expires = c.Expires.Time()
+	}
+	if c.NotBefore != nil {
+		claims.NotBefore = c.NotBefore.Time()
+	}
+	if c.IssuedAt != nil {
+		claims.IssuedAt = c.IssuedAt.Time()
+	}
+	return claims
 }
 
 // Unverified gives a parameter of an object that may not have been signed by its client: good for finding out where to
@@ -93,17 +146,34 @@ type Rules struct {
 // parameters inside. They are the whole request: parameters beside the object do not count (RFC 9101 §6.3). Errors
 // wrap [ErrRefused].
 func (r Rules) Check(ctx context.Context, o *Object) (url.Values, error) {
+	if err := finding.First(r.Findings(ctx, o)); err != nil {
+		return nil, err
+	}
+	return r.Parameters(o), nil
+}
+
+// Findings are the rules of [Rules.Check], one by one and in its order: each by its name, with the error that refuses the
+// object, or nil. Rules that need what an earlier one has refused are left out.
+func (r Rules) Findings(ctx context.Context, o *Object) iter.Seq2[string, error] {
 	shared := requestobject.Rules{
 		Audience: r.Audience, ClientID: r.ClientID, Algorithms: r.Algorithms,
 		MaxAge: r.MaxAge, MaxLifetime: r.MaxLifetime, MaxAhead: r.MaxAhead, Now: r.Now,
 		Verify: func(ctx context.Context, signed requestobject.Signed) error { return r.Verify(ctx, Signed(signed)) },
 	}
-	if err := shared.Check(ctx, o.object); err != nil {
-		return nil, r.refusal(err)
+	return func(yield func(string, error) bool) {
+		for rule, err := range shared.Findings(ctx, o.object) {
+			if !yield(rule, r.refusal(err)) {
+				return
+			}
+		}
 	}
+}
+
+// Parameters are those inside an object, which [Rules.Findings] or [Rules.Check] has to have accepted.
+func (r Rules) Parameters(o *Object) url.Values {
 	values := maps.Clone(o.object.Parameters)
 	values.Set("client_id", r.ClientID)
-	return values, nil
+	return values
 }
 
 // refusal puts a problem into words.

@@ -145,12 +145,12 @@ func (s *Stores) read(store Store) (loaded, error) {
 	return one, nil
 }
 
-// verify asks one store after the other. A certificate that one of them knows as revoked is not asked about further.
+// verify asks one store after the other about a certificate whose usage is right. A certificate that one of them knows as revoked is not asked about further.
 func (s *Stores) verify(ctx context.Context, p *Presented) error {
 	err := fmt.Errorf("%w: no trust anchors are configured", ErrUntrusted)
 	for _, one := range *s.current.Load() {
 		var chains [][]*x509.Certificate
-		if chains, err = one.trust.chains(p); err != nil {
+		if chains, err = one.trust.paths(p); err != nil {
 			continue
 		}
 		// One chain that nothing is wrong with is enough, unless the client's own certificate is taken back.

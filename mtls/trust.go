@@ -9,8 +9,11 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
+	"iter"
 	"slices"
 	"time"
+
+	"countersign/internal/finding"
 )
 
 // Trust says which client certificates are trusted for tls_client_auth (RFC 8705 §2.1).
@@ -30,10 +33,41 @@ type Trust struct {
 // VerifyContext is Verify, and asks Stores if there are any, with revocation, which may take the time of fetching until
 // ctx ends. Errors wrap [ErrUntrusted].
 func (t Trust) VerifyContext(ctx context.Context, p *Presented) error {
-	if t.Stores == nil {
-		return t.Verify(p)
+	return finding.First(t.Findings(ctx, p))
+}
+
+// Findings are the rules of [Trust.VerifyContext], one by one and in its order: each by its name, with the error that refuses the
+// certificate, or nil. Rules that need what an earlier one has refused are left out.
+func (t Trust) Findings(ctx context.Context, p *Presented) iter.Seq2[string, error] {
+	return t.findings(p, func() error {
+		if t.Stores == nil {
+			_, err := t.paths(p)
+			return err
+		}
+		return t.Stores.verify(ctx, p)
+	})
+}
+
+// findings are the rules that look at the certificate alone, and then whether it leads to an authority.
+func (t Trust) findings(p *Presented, led func() error) finding.Findings {
+	return func(yield func(string, error) bool) {
+		if p == nil || p.Leaf == nil {
+			yield(finding.Presented, fmt.Errorf("%w: there is none", ErrUntrusted))
+			return
+		}
+		if t.Stores == nil && t.Roots == nil {
+			yield(finding.Authorities, untrusted("no certificate authorities are configured"))
+			return
+		}
+		if !yield(finding.Authorities, nil) {
+			return
+		}
+		usage := checkUsage(p.Leaf)
+		if !yield(finding.Usage, usage) || usage != nil { // x509 would refuse it for the same, in other words
+			return
+		}
+		yield(finding.Chain, led())
 	}
-	return t.Stores.verify(ctx, p)
 }
 
 // Verify checks that the certificate leads to a trust anchor by RFC 5280 (validity, path length, name constraints, no
@@ -41,20 +75,17 @@ func (t Trust) VerifyContext(ctx context.Context, p *Presented) error {
 // is strong. qcStatements (RFC 3739 §3.2.6) may be critical: what they state of the certificate restricts nothing that
 // is done with it here. Nothing is fetched. Errors wrap [ErrUntrusted] and are mostly a [*TrustError].
 func (t Trust) Verify(p *Presented) error {
-	_, err := t.chains(p)
-	return err
+	t.Stores = nil
+	return finding.First(t.findings(p, func() error {
+		_, err := t.paths(p)
+		return err
+	}))
 }
 
-// chains gives the valid chains.
-func (t Trust) chains(p *Presented) ([][]*x509.Certificate, error) {
-	if p == nil || p.Leaf == nil {
-		return nil, fmt.Errorf("%w: there is none", ErrUntrusted)
-	}
-	if t.Roots == nil {
+// paths gives the valid chains of a certificate whose usage is right.
+func (t Trust) paths(p *Presented) ([][]*x509.Certificate, error) {
+	if t.Roots == nil { // x509 would take those of the system
 		return nil, untrusted("no certificate authorities are configured")
-	}
-	if err := checkUsage(p.Leaf); err != nil {
-		return nil, err
 	}
 	leaf := understood(p.Leaf)
 	chains, err := leaf.Verify(x509.VerifyOptions{
@@ -186,16 +217,39 @@ func describeKey(certificate *x509.Certificate) string {
 // SelfSigned checks a certificate for self_signed_tls_client_auth (RFC 8705 §2.2): its public key is one of those that
 // the client registered, and it is valid at the given time. No chain is looked at. Errors wrap [ErrMismatch].
 func SelfSigned(p *Presented, keys []crypto.PublicKey, now time.Time) error {
-	if p == nil || p.Leaf == nil {
-		return fmt.Errorf("%w: there is none", ErrMismatch)
+	return finding.First(SelfSignedFindings(p, keys, now))
+}
+
+// SelfSignedFindings are the rules of [SelfSigned], one by one and in its order: each by its name, with the error that refuses the
+// certificate, or nil.
+func SelfSignedFindings(p *Presented, keys []crypto.PublicKey, now time.Time) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		if p == nil || p.Leaf == nil {
+			yield(finding.Presented, fmt.Errorf("%w: there is none", ErrMismatch))
+			return
+		}
+		_ = yield(finding.Validity, selfSignedValidity(p.Leaf, now)) &&
+			yield(finding.Strength, selfSignedStrength(p.Leaf)) &&
+			yield(finding.Registered, registered(p.Leaf, keys))
 	}
-	if now.Before(p.Leaf.NotBefore) || now.After(p.Leaf.NotAfter) {
-		return &selfSignedError{fmt.Sprintf("it is valid from %s to %s", stamp(p.Leaf.NotBefore), stamp(p.Leaf.NotAfter))}
+}
+
+func selfSignedValidity(leaf *x509.Certificate, now time.Time) error {
+	if now.Before(leaf.NotBefore) || now.After(leaf.NotAfter) {
+		return &selfSignedError{fmt.Sprintf("it is valid from %s to %s", stamp(leaf.NotBefore), stamp(leaf.NotAfter))}
 	}
-	if !strongKey(p.Leaf.PublicKey) {
-		return &selfSignedError{fmt.Sprintf("its key is %s; %s", describeKey(p.Leaf), acceptedKeys)}
+	return nil
+}
+
+func selfSignedStrength(leaf *x509.Certificate) error {
+	if !strongKey(leaf.PublicKey) {
+		return &selfSignedError{fmt.Sprintf("its key is %s; %s", describeKey(leaf), acceptedKeys)}
 	}
-	presented, ok := p.Leaf.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
+	return nil
+}
+
+func registered(leaf *x509.Certificate, keys []crypto.PublicKey) error {
+	presented, ok := leaf.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
 	if !ok || !slices.ContainsFunc(keys, presented.Equal) {
 		return ErrUnknownKey
 	}

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"countersign/internal/finding"
 	"countersign/internal/jose"
 )
 
@@ -165,48 +166,77 @@ type Rules struct {
 }
 
 // Check verifies an object. Errors are of type [*Problem].
-func (r Rules) Check(ctx context.Context, o *Object) error {
+func (r Rules) Check(ctx context.Context, o *Object) error { return finding.First(r.Findings(ctx, o)) }
+
+// Findings are the rules of [Rules.Check], one by one, in its order.
+func (r Rules) Findings(ctx context.Context, o *Object) finding.Findings {
+	return func(yield func(string, error) bool) {
+		c := o.Claims
+		inside := o.Parameters.Get("client_id")
+		_ = yield(finding.Algorithm, r.algorithm(o)) &&
+			yield(finding.Signature, r.signature(ctx, o)) &&
+			yield(finding.Issuer, unless(c.Issuer == r.ClientID, WrongIssuer)) &&
+			yield(finding.Subject, unless(c.Subject == nil || *c.Subject != r.ClientID, SubjectClient)) &&
+			yield(finding.Audience, unless(c.Audience.Contains(r.Audience), WrongAudience)) &&
+			yield(finding.Client, unless(inside == "" || inside == r.ClientID, OtherClient)) &&
+			(!r.Once || yield(finding.ID, unless(c.ID != "" && len(c.ID) <= MaxID, NoID))) &&
+			yield(finding.Present, unless(c.Expires != nil && c.NotBefore != nil && (!r.Once || c.IssuedAt != nil), NoTimes)) &&
+			r.times(c, yield)
+	}
+}
+
+// unless returns a problem if a rule does not hold.
+func unless(holds bool, reason Reason) error {
+	if holds {
+		return nil
+	}
+	return &Problem{Reason: reason}
+}
+
+func (r Rules) algorithm(o *Object) error {
 	if alg := o.Token.Header.Algorithm; !slices.Contains(r.Algorithms, alg) {
 		return &Problem{Reason: WrongAlgorithm, Name: alg}
 	}
+	return nil
+}
+
+func (r Rules) signature(ctx context.Context, o *Object) error {
 	signed := Signed{
 		Algorithm: o.Token.Header.Algorithm, KeyID: o.Token.Header.KeyID, Input: o.Token.SigningInput(), Signature: o.Token.Signature(),
 	}
 	if err := r.Verify(ctx, signed); err != nil {
 		return &Problem{Reason: BadSignature, Cause: err}
 	}
-	inside := o.Parameters.Get("client_id")
-	switch c := o.Claims; {
-	case c.Issuer != r.ClientID:
-		return &Problem{Reason: WrongIssuer}
-	case c.Subject != nil && *c.Subject == r.ClientID:
-		return &Problem{Reason: SubjectClient}
-	case !c.Audience.Contains(r.Audience):
-		return &Problem{Reason: WrongAudience}
-	case inside != "" && inside != r.ClientID:
-		return &Problem{Reason: OtherClient}
-	case r.Once && (c.ID == "" || len(c.ID) > MaxID):
-		return &Problem{Reason: NoID}
-	case c.Expires == nil || c.NotBefore == nil || r.Once && c.IssuedAt == nil:
-		return &Problem{Reason: NoTimes}
-	}
-	return r.checkTimes(o.Claims)
+	return nil
 }
 
-// checkTimes wants nbf and exp to be there.
-func (r Rules) checkTimes(c Claims) error {
-	expires, begins, latest := c.Expires.Time(), c.NotBefore.Time(), r.Now.Add(r.MaxAhead)
-	switch {
-	case !r.Now.Before(expires):
-		return &Problem{Reason: Expired}
-	case begins.After(latest):
-		return &Problem{Reason: NotYet}
-	case r.Now.Sub(begins) > r.MaxAge:
-		return &Problem{Reason: TooOld}
-	case expires.Sub(begins) > r.MaxLifetime:
-		return &Problem{Reason: TooLong}
-	case c.IssuedAt != nil && c.IssuedAt.Time().After(latest):
-		return &Problem{Reason: FromFuture}
+// times yields the rules of those times that are there, and reports whether to go on.
+func (r Rules) times(c Claims, yield func(string, error) bool) bool {
+	latest := r.Now.Add(r.MaxAhead)
+	if c.Expires != nil && !yield(finding.Expiry, unless(r.Now.Before(c.Expires.Time()), Expired)) {
+		return false
 	}
-	return nil
+	if c.NotBefore != nil {
+		begins := c.NotBefore.Time()
+		if !yield(finding.NotBefore, unless(!begins.After(latest), NotYet)) || !yield(finding.Age, unless(r.Now.Sub(begins) <= r.MaxAge, TooOld)) ||
+			c.Expires != nil && !yield(finding.Lifetime, unless(c.Expires.Time().Sub(begins) <= r.MaxLifetime, TooLong)) {
+			return false
+		}
+	}
+	return c.IssuedAt == nil || yield(finding.IssuedAt, unless(!c.IssuedAt.Time().After(latest), FromFuture))
+}
+
+// Rule names the rule that an object broke.
+func (p *Problem) Rule() string {
+	switch p.Reason {
+	case Unreadable:
+		return finding.Form
+	case WrongType:
+		return finding.Type
+	case BadClaims:
+		return finding.Claims
+	case Forbidden, BadString, BadResource:
+		return finding.Members
+	}
+	return ""
 }
