@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"countersign/fapi/authorize/object"
 	"countersign/fapi/browser"
 	"countersign/fapi/client"
 	"countersign/fapi/decrypt"
@@ -31,9 +32,9 @@ func (h *Handler) authorizeByValue(
 	}
 	// A redirect_uri outside of the request object does not replace a missing one inside (RFC 9101 §6.3).
 	raw, err := h.decryptByValue(r, caller, form.Get("request"))
-	var object *jar.Object
+	var signed *jar.Object
 	if err == nil {
-		object, err = parseSigned(caller, raw)
+		signed, err = object.Parse(caller, raw)
 	}
 	if err != nil {
 		if isSigned(back.mode) {
@@ -42,15 +43,15 @@ func (h *Handler) authorizeByValue(
 		h.redirectError(w, r, back, err)
 		return
 	}
-	back = refusalTarget(caller, object.Unverified, true)
-	digest := digestOf(caller, object)
+	back = refusalTarget(caller, signed.Unverified, true)
+	digest := digestOf(caller, signed)
 	if raw != form.Get("request") { // anybody can encrypt it again
 		if err := h.mayOpen(r, digestText(digest)); err != nil {
 			h.showError(w, r, err)
 			return
 		}
 	}
-	inside, evidence, err := h.checkByValue(r, caller, object)
+	inside, evidence, err := h.checkByValue(r, caller, signed)
 	if err != nil {
 		h.redirectError(w, r, back, err)
 		return
@@ -86,8 +87,8 @@ func (h *Handler) authorizeByValue(
 
 // digestOf returns the digest of what a client signed. The signature does not count, since anybody can write some in two
 // ways.
-func digestOf(caller *client.Client, object *jar.Object) store.Digest {
-	signed := object.Compact()
+func digestOf(caller *client.Client, opened *jar.Object) store.Digest {
+	signed := opened.Compact()
 	return store.DigestOf(caller.ID + "\x00" + signed[:strings.LastIndexByte(signed, '.')])
 }
 
@@ -129,11 +130,11 @@ func (h *Handler) decryptByValue(r *http.Request, caller *client.Client, raw str
 }
 
 // checkByValue is checkObject for an object that a stranger may have made.
-func (h *Handler) checkByValue(r *http.Request, caller *client.Client, object *jar.Object) (oauth.Form, []store.Evidence, error) {
+func (h *Handler) checkByValue(r *http.Request, caller *client.Client, opened *jar.Object) (oauth.Form, []store.Evidence, error) {
 	if err := h.limits.Stranger(r); err != nil {
 		return oauth.Form{}, nil, err
 	}
-	inside, evidence, err := h.checkObject(r.Context(), caller, object)
+	inside, evidence, err := h.checkObject(r.Context(), caller, opened)
 	if err == nil {
 		h.limits.Forgive(r)
 	}

@@ -16,7 +16,6 @@ import (
 	"countersign/dpop"
 	"countersign/fapi/client"
 	"countersign/fapi/event"
-	"countersign/fapi/profile"
 	"countersign/internal/oauth"
 	"countersign/mtls"
 	"countersign/store"
@@ -183,8 +182,8 @@ func (b *BackChannel) prove(r *http.Request, c *Call) error {
 	if err != nil || !present {
 		return err
 	}
-	if c.Client.Constraint() != profile.ByDPoP {
-		return oauth.Errorf(oauth.InvalidRequest, "this client's tokens are not bound by DPoP; send no DPoP header")
+	if err := CheckBinding(c.Client); err != nil {
+		return err
 	}
 	proof, err := b.Proofs.verify(raw, dpop.Request{Method: r.Method, URLs: []string{b.Addresses.At(c.at, c.at.Path)}})
 	if err != nil {

@@ -2,19 +2,21 @@ package endpoint
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
+	"countersign/fapi/assertion"
 	"countersign/fapi/client"
 	"countersign/fapi/event"
 	"countersign/fapi/profile"
+	"countersign/internal/finding"
 	"countersign/internal/jose"
 	"countersign/internal/oauth"
 	"countersign/mtls"
@@ -26,9 +28,9 @@ const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 const (
 	// MaxJTI bounds a jti, in bytes.
-	MaxJTI = 256
+	MaxJTI = assertion.MaxJTI
 	// ClockDifference is the tolerated clock difference between nodes. It only extends how long one-time values are kept.
-	ClockDifference = time.Minute
+	ClockDifference = assertion.ClockDifference
 )
 
 // Authenticator authenticates clients with private_key_jwt (RFC 7523) or their certificate (RFC 8705 §2).
@@ -68,11 +70,14 @@ func (a *Authenticator) authenticate(request *http.Request, c *Call) error {
 		refused.Challenge = "Basic realm=\"none\"" // RFC 6749 §5.2: the scheme used must be answered
 		return refused
 	}
-	var presented *assertion
+	var presented *assertion.Assertion
 	id := c.Form.Get("client_id")
 	if raw := c.Form.Get("client_assertion"); raw != "" {
+		if c.Form.Get("client_assertion_type") != assertionType {
+			return oauth.Errorf(oauth.InvalidClient, "client_assertion_type must be %s", assertionType)
+		}
 		var err error
-		if presented, err = readAssertion(raw, id, c.Form.Get("client_assertion_type")); err != nil {
+		if presented, err = assertion.Parse(raw, id); err != nil {
 			return err
 		}
 		id = presented.Subject
@@ -81,11 +86,7 @@ func (a *Authenticator) authenticate(request *http.Request, c *Call) error {
 		return oauth.Errorf(oauth.InvalidClient,
 			"the client is not named; send client_assertion, or client_id with a client certificate")
 	}
-	found, err := a.Clients.Get(ctx, id)
-	if errors.Is(err, store.ErrNotFound) {
-		return oauth.Errorf(oauth.InvalidClient, "%s",
-			client.Gone(err, "the client is not registered here or does not authenticate this way"))
-	}
+	found, err := a.Find(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -93,139 +94,64 @@ func (a *Authenticator) authenticate(request *http.Request, c *Call) error {
 		attribute.String("oauth.client_auth_method", found.AuthMethod()))
 	event.Of(ctx).ClientID = found.ID
 	c.Client = found
-	switch found.AuthMethod() {
-	case profile.PrivateKeyJWT:
-		if presented == nil {
-			return oauth.Errorf(oauth.InvalidClient,
-				"this client authenticates with private_key_jwt; send client_assertion and client_assertion_type")
-		}
-		oneTime, err := a.checkAssertion(ctx, found, presented, c.at.Path)
-		if err != nil {
-			return err
-		}
-		c.AddOneTime(oneTime)
-		return nil
-	case profile.TLSClientAuth, profile.SelfSignedTLSClientAuth:
-		if presented != nil {
-			return oauth.Errorf(oauth.InvalidRequest,
-				"this client authenticates with its certificate; send no client_assertion (RFC 6749 §2.3: one method a request)")
-		}
+	if err := CheckMethod(found, presented != nil); err != nil {
+		return err
+	}
+	if presented == nil {
 		err := a.checkCertificate(ctx, c)
 		a.reportCertificate(request, c, err)
 		return err
 	}
-	return oauth.Errorf(oauth.InvalidClient, "the client has no way to authenticate")
-}
-
-// assertion is a parsed client assertion that is not verified yet (RFC 7523 §3).
-type assertion struct {
-	token *jose.Token
-
-	Issuer    string            `json:"iss"`
-	Subject   string            `json:"sub"`
-	Audience  jose.Audience     `json:"aud"`
-	ID        string            `json:"jti"`
-	Expires   *jose.NumericDate `json:"exp"`
-	NotBefore *jose.NumericDate `json:"nbf"`
-	IssuedAt  *jose.NumericDate `json:"iat"`
-}
-
-// readAssertion parses a client assertion, to know which client it names.
-func readAssertion(raw, clientID, kind string) (*assertion, error) {
-	if kind != assertionType {
-		return nil, oauth.Errorf(oauth.InvalidClient, "client_assertion_type must be %s", assertionType)
-	}
-	token, err := jose.Parse(raw, jose.ParseOptions{Algorithms: profile.Algorithms()})
+	oneTime, err := a.AssertionRules(c.at.Path).Check(ctx, found, presented)
 	if err != nil {
-		return nil, oauth.Errorf(oauth.InvalidClient, "the client assertion is not acceptable: %v", err).Because(err)
+		return err
 	}
-	read := &assertion{token: token}
-	if err := token.Claims(read); err != nil {
-		return nil, oauth.Errorf(oauth.InvalidClient, "the client assertion's claims cannot be read: %v", err).Because(err)
-	}
-	if read.Subject == "" {
-		return nil, oauth.Errorf(oauth.InvalidClient, "the client assertion has no sub; it must be the client_id")
-	}
-	if clientID != "" && clientID != read.Subject {
-		return nil, oauth.Errorf(oauth.InvalidClient, "client_id and the sub of the client assertion differ")
-	}
-	return read, nil
+	c.AddOneTime(oneTime)
+	return nil
 }
 
-// checkAssertion verifies a client assertion (RFC 7523 §3, FAPI 2.0 Security Profile §5.3.2.1) and returns its
-// one-time value. path is that of the endpoint called.
-func (a *Authenticator) checkAssertion(
-	ctx context.Context, caller *client.Client, claims *assertion, path string,
-) (store.OneTime, error) {
-	refuse := func(format string, arguments ...any) (store.OneTime, error) {
-		return store.OneTime{}, oauth.Errorf(oauth.InvalidClient, "the client assertion "+format, arguments...)
+// Find returns the client with an identifier. Errors are *[oauth.Error] with invalid_client, or internal.
+func (a *Authenticator) Find(ctx context.Context, id string) (*client.Client, error) {
+	found, err := a.Clients.Get(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, oauth.Errorf(oauth.InvalidClient, "%s",
+			client.Gone(err, "the client is not registered here or does not authenticate this way"))
 	}
-	if !slices.Contains(caller.AssertionAlgorithms(), claims.token.Header.Algorithm) {
-		return refuse("is signed with %s; this client registered %s", claims.token.Header.Algorithm,
-			strings.Join(caller.AssertionAlgorithms(), ", "))
-	}
-	if err := a.Keys.Verify(ctx, caller, claims.token); err != nil {
-		if remote, ok := errors.AsType[*jose.RemoteError](err); ok {
-			return store.OneTime{}, unreadableKeys(remote)
+	return found, err
+}
+
+// CheckMethod refuses a client that does not authenticate by its registered method; byAssertion reports whether it sent a
+// client_assertion.
+func CheckMethod(found *client.Client, byAssertion bool) error {
+	switch method := found.AuthMethod(); method {
+	case profile.PrivateKeyJWT:
+		if !byAssertion {
+			return oauth.Errorf(oauth.InvalidClient,
+				"this client authenticates with private_key_jwt; send client_assertion and client_assertion_type")
 		}
-		return refuse("is not acceptable: %v", err)
+	case profile.TLSClientAuth, profile.SelfSignedTLSClientAuth:
+		if byAssertion {
+			return oauth.Errorf(oauth.InvalidRequest,
+				"this client authenticates with its certificate; send no client_assertion (RFC 6749 §2.3: one method a request)")
+		}
+	default:
+		return oauth.Errorf(oauth.InvalidClient, "the client has no way to authenticate")
 	}
-	if header := claims.token.Header; header.Type != "" && !header.HasType("JWT") &&
-		!header.HasType("client-authentication+jwt") { // draft-ietf-oauth-rfc7523bis
-		return refuse("has the typ of another kind of token")
-	}
-	now := a.Now()
-	rules := caller.Profile
-	switch {
-	case claims.Issuer != caller.ID || claims.Subject != caller.ID:
-		return refuse("must have the client_id as iss and as sub")
-	case !a.acceptsAudience(rules.AssertionAudience, claims.Audience, path):
-		return refuse("must have the issuer identifier %s as its aud%s", a.Addresses.Issuer,
-			audienceHint(rules.AssertionAudience))
-	case claims.Expires == nil:
-		return refuse("has no exp")
-	case !now.Before(claims.Expires.Time()):
-		return refuse("has expired")
-	case claims.Expires.Time().After(now.Add(rules.MaxAssertionLifetime + rules.MaxAhead)):
-		return refuse("lives too long; its exp may be at most %s ahead", rules.MaxAssertionLifetime)
-	case ahead(claims.NotBefore, now, rules.MaxAhead):
-		return refuse("is not valid yet: its nbf is more than %s ahead; check the clock", rules.MaxAhead)
-	case ahead(claims.IssuedAt, now, rules.MaxAhead):
-		return refuse("is from the future: its iat is more than %s ahead; check the clock", rules.MaxAhead)
-	case claims.ID == "" || len(claims.ID) > MaxJTI:
-		return refuse("needs a jti of 1 to %d bytes", MaxJTI)
-	}
-	return store.OneTime{
-		Kind:  store.KindAssertion,
-		Key:   store.DigestOf(caller.ID + "\x00" + claims.ID),
-		Until: claims.Expires.Time().Add(ClockDifference),
-	}, nil
+	return nil
 }
 
-// acceptsAudience applies a profile's rule for the aud of a client assertion that came to an endpoint.
-func (a *Authenticator) acceptsAudience(rule profile.AssertionAudience, audience jose.Audience, path string) bool {
-	switch rule {
-	case profile.IssuerString:
-		return audience.Single && len(audience.Values) == 1 && audience.Values[0] == a.Addresses.Issuer
-	case profile.IssuerOrEndpoint:
-		accepted := append([]string{a.Addresses.Issuer}, a.Addresses.Of(a.TokenPath)...)
-		accepted = append(accepted, a.Addresses.Of(path)...)
-		return slices.ContainsFunc(audience.Values, func(value string) bool { return slices.Contains(accepted, value) })
+// AssertionRules are the rules for client assertions at the endpoint with a path.
+func (a *Authenticator) AssertionRules(path string) assertion.Rules {
+	return assertion.Rules{
+		Issuer: a.Addresses.Issuer, Addresses: append(a.Addresses.Of(a.TokenPath), a.Addresses.Of(path)...), Now: a.Now(),
+		Verify: func(ctx context.Context, of *client.Client, token *jose.Token) error {
+			err := a.Keys.Verify(ctx, of, token)
+			if remote, ok := errors.AsType[*jose.RemoteError](err); ok {
+				return unreadableKeys(remote)
+			}
+			return err
+		},
 	}
-	return false
-}
-
-// audienceHint continues the error "must have the issuer identifier as its aud".
-func audienceHint(rule profile.AssertionAudience) string {
-	if rule == profile.IssuerOrEndpoint {
-		return ", or the address of the token endpoint or of the endpoint called"
-	}
-	return ": one string, not an array and not the address of an endpoint"
-}
-
-// ahead reports whether a time, if given, is further ahead of now than allowed.
-func ahead(date *jose.NumericDate, now time.Time, allowed time.Duration) bool {
-	return date != nil && date.Time().After(now.Add(allowed))
 }
 
 // NoCertificate says after "the connection has none" what the client can do about it.
@@ -244,24 +170,44 @@ func (a *Authenticator) checkCertificate(ctx context.Context, c *Call) error {
 		return oauth.Errorf(oauth.InvalidClient,
 			"this client authenticates with a certificate and the connection has none; %s", c.NoCertificate())
 	}
+	return finding.First(a.CertificateFindings(ctx, caller, presented))
+}
+
+// CertificateFindings are the rules that a certificate is held to by which a client authenticates (RFC 8705 §2), one by one and in
+// their order. Errors are *[oauth.Error], or internal.
+func (a *Authenticator) CertificateFindings(ctx context.Context, caller *client.Client, presented *mtls.Presented) finding.Findings {
 	if caller.AuthMethod() == profile.SelfSignedTLSClientAuth {
-		return a.checkSelfSigned(ctx, caller, presented)
+		return a.selfSigned(ctx, caller, presented)
 	}
-	trust := a.Trust
-	if name := caller.Metadata.TLSClientAuthTrustStore; name != "" {
-		var ok bool
-		if trust, ok = a.TrustStores[name]; !ok {
-			return oauth.Errorf(oauth.InvalidClient, "the client certificate is not trusted here").
-				Because(fmt.Errorf("there is no trust store %q, which the client's registration names", name))
+	return a.issued(ctx, caller, presented)
+}
+
+// issued are the rules for a certificate of an authority (RFC 8705 §2.1).
+func (a *Authenticator) issued(ctx context.Context, caller *client.Client, presented *mtls.Presented) finding.Findings {
+	return func(yield func(string, error) bool) {
+		trust := a.Trust
+		if name := caller.Metadata.TLSClientAuthTrustStore; name != "" {
+			var ok bool
+			if trust, ok = a.TrustStores[name]; !ok {
+				yield(finding.TrustStore, oauth.Errorf(oauth.InvalidClient, "the client certificate is not trusted here").
+					Because(fmt.Errorf("there is no trust store %q, which the client's registration names", name)))
+				return
+			}
 		}
+		for rule, err := range trust.Findings(ctx, presented) {
+			if err != nil {
+				err = refusedCertificate("the client certificate is not trusted here", err)
+			}
+			if !yield(rule, err) {
+				return
+			}
+		}
+		err := caller.CertificateSubject.Match(presented.Leaf)
+		if err != nil {
+			err = refusedCertificate("the client certificate's subject is not the one that this client registered", err)
+		}
+		yield(finding.Registered, err)
 	}
-	if err := trust.VerifyContext(ctx, presented); err != nil {
-		return refusedCertificate("the client certificate is not trusted here", err)
-	}
-	if err := caller.CertificateSubject.Match(presented.Leaf); err != nil {
-		return refusedCertificate("the client certificate's subject is not the one that this client registered", err)
-	}
-	return nil
 }
 
 // reportCertificate calls CertificateRefused if it was the certificate that err refuses, and not, say, the store that
@@ -292,29 +238,51 @@ func refusedCertificate(description string, cause error) error {
 	return oauth.Errorf(oauth.InvalidClient, "%s", description).Because(cause)
 }
 
-// checkSelfSigned compares the certificate with the keys that the client registered (RFC 8705 §2.2). With
-// jwks_uri the certificate may be newer than the cached keys.
-func (a *Authenticator) checkSelfSigned(ctx context.Context, caller *client.Client, presented *mtls.Presented) error {
-	var left []jose.LeftOut
-	err := a.Keys.Try(ctx, caller, func(set jose.KeySet) (unknown bool, verdict error) {
-		left = caller.LeftOut(set)
-		verdict = mtls.SelfSigned(presented, set.CertificateKeys(presented.Leaf.PublicKey), a.Now())
-		return errors.Is(verdict, mtls.ErrUnknownKey), verdict
-	})
-	if remote, ok := errors.AsType[*jose.RemoteError](err); ok {
-		return unreadableKeys(remote)
-	}
-	if err != nil {
-		hint := ""
-		if errors.Is(err, mtls.ErrUnknownKey) {
-			hint = jose.Hint(left)
+// selfSigned are the rules for a self-signed certificate, which is compared with the keys that the client registered (RFC 8705
+// §2.2). With jwks_uri the certificate may be newer than the cached keys.
+func (a *Authenticator) selfSigned(ctx context.Context, caller *client.Client, presented *mtls.Presented) finding.Findings {
+	return func(yield func(string, error) bool) {
+		now := a.Now()
+		var left []jose.LeftOut
+		var registered []crypto.PublicKey
+		err := a.Keys.Try(ctx, caller, func(set jose.KeySet) (unknown bool, verdict error) {
+			left, registered = caller.LeftOut(set), set.CertificateKeys(presented.Leaf.PublicKey)
+			verdict = mtls.SelfSigned(presented, registered, now)
+			return errors.Is(verdict, mtls.ErrUnknownKey), verdict
+		})
+		if remote, ok := errors.AsType[*jose.RemoteError](err); ok {
+			yield(finding.Registered, unreadableKeys(remote))
+			return
 		}
-		if stale, ok := errors.AsType[*jose.StaleError](err); ok {
-			hint += "; the client's keys cannot be read: " + stale.Failure.Error()
+		refused := false
+		for rule, problem := range mtls.SelfSignedFindings(presented, registered, now) {
+			if errors.Is(err, problem) {
+				problem = err // which says more
+			}
+			if problem != nil {
+				problem, refused = refusedSelfSigned(problem, left), true
+			}
+			if !yield(rule, problem) {
+				return
+			}
 		}
-		return refusedCertificate("the client certificate is not one that this client registered"+hint, err)
+		if err != nil && !refused {
+			yield(finding.Registered, err)
+		}
 	}
-	return nil
+}
+
+// refusedSelfSigned is the answer to a client with a self-signed certificate that is refused; left are those of its keys that cannot
+// be used.
+func refusedSelfSigned(err error, left []jose.LeftOut) error {
+	hint := ""
+	if errors.Is(err, mtls.ErrUnknownKey) {
+		hint = jose.Hint(left)
+	}
+	if stale, ok := errors.AsType[*jose.StaleError](err); ok {
+		hint += "; the client's keys cannot be read: " + stale.Failure.Error()
+	}
+	return refusedCertificate("the client certificate is not one that this client registered"+hint, err)
 }
 
 // unreadableKeys is the answer when there are no keys of the client: what is wrong is at its own address, unless this

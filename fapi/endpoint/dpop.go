@@ -5,6 +5,9 @@ import (
 	"net/http"
 
 	"countersign/dpop"
+	"countersign/fapi/client"
+	"countersign/fapi/profile"
+	"countersign/internal/finding"
 	"countersign/internal/oauth"
 	"countersign/store"
 )
@@ -51,11 +54,38 @@ func find(r *http.Request) (raw string, present bool, err error) {
 }
 
 func (p *Proofs) verify(raw string, request dpop.Request) (dpop.Proof, error) {
-	proof, err := p.Policy.Verify(raw, request)
-	if err != nil {
-		return dpop.Proof{}, proofError(err)
+	var proof dpop.Proof
+	if err := finding.First(p.Findings(raw, request, &proof)); err != nil {
+		return proof, err
 	}
-	return proof, p.checkNonce(proof)
+	return proof, nil
+}
+
+// Findings are the rules that a proof is held to, one by one and in their order; of the one use see [OneTimeOf]. What they put into
+// verified may be believed when none has refused the proof. Errors are *[oauth.Error] with invalid_dpop_proof or use_dpop_nonce.
+func (p *Proofs) Findings(raw string, request dpop.Request, verified *dpop.Proof) finding.Findings {
+	return func(yield func(string, error) bool) {
+		refused := false
+		for rule, err := range p.Policy.Findings(raw, request, verified) {
+			if err != nil {
+				refused, err = true, proofError(err)
+			}
+			if !yield(rule, err) {
+				return
+			}
+		}
+		if !refused {
+			yield(finding.ServerNonce, p.checkNonce(*verified))
+		}
+	}
+}
+
+// CheckBinding refuses a proof of a client whose tokens are not bound by DPoP.
+func CheckBinding(caller *client.Client) error {
+	if caller.Constraint() != profile.ByDPoP {
+		return oauth.Errorf(oauth.InvalidRequest, "this client's tokens are not bound by DPoP; send no DPoP header")
+	}
+	return nil
 }
 
 // checkNonce demands a nonce of this server, of any node (RFC 9449 §8, §9).

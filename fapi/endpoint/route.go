@@ -7,6 +7,7 @@ package endpoint
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"path"
@@ -98,6 +99,17 @@ type Addresses struct {
 	Issuer string
 	// MTLSIssuer is the base address of the mTLS listener, or empty.
 	MTLSIssuer string
+}
+
+// CheckAddress refuses what cannot be the address of a listener (RFC 8414 §2); name is for the error.
+func CheckAddress(name, address string) error {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.ForceQuery ||
+		strings.Contains(address, "#") || strings.HasSuffix(address, "/") || u.User != nil {
+		return fmt.Errorf("fapi: %s %q must be an https address without query, fragment or trailing slash (RFC 8414 §2)",
+			name, address)
+	}
+	return nil
 }
 
 // At returns the public URL of a path on the listener that a request came in on: the accepted value of htu (RFC 9449

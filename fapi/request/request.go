@@ -18,6 +18,7 @@ import (
 	"countersign/fapi/rar/display"
 	"countersign/fapi/scope"
 	"countersign/fapi/tokens"
+	"countersign/internal/finding"
 	"countersign/internal/oauth"
 )
 
@@ -169,17 +170,48 @@ func (c *Checker) Check(ctx context.Context, at Endpoint, caller *client.Client,
 	ctx, span := c.tracer.Start(ctx, "policy")
 	defer span.End()
 	span.SetAttributes(attribute.String("fapi.profile", caller.Profile.Name))
-	in := input{at: at, client: caller, form: form}
-	read := &Request{Pushed: at == Pushed, Profile: caller.Profile.Name}
-	for _, row := range c.table {
-		if row.at&at == 0 {
-			continue
-		}
-		if err := row.check(ctx, c, in, read); err != nil {
-			return nil, err
-		}
+	read := new(Request)
+	if err := finding.First(c.Findings(ctx, at, caller, form, read)); err != nil {
+		return nil, err
 	}
 	return read, nil
+}
+
+// Findings are the rules of [Checker.Check] by the names of their rows, one by one and in its order. A row that needs what a refused
+// one would have read is left out. What they read is the request when none has refused it.
+func (c *Checker) Findings(ctx context.Context, at Endpoint, caller *client.Client, form oauth.Form, read *Request) finding.Findings {
+	return func(yield func(string, error) bool) {
+		in := input{at: at, client: caller, form: form}
+		read.Pushed, read.Profile = at == Pushed, caller.Profile.Name
+		var lacking []string // the rows that have read nothing
+		for _, row := range c.table {
+			if row.at&at == 0 {
+				continue
+			}
+			if slices.ContainsFunc(row.after, func(name string) bool { return slices.Contains(lacking, name) }) {
+				lacking = append(lacking, row.name)
+				continue
+			}
+			err := row.check(ctx, c, in, read)
+			if err != nil {
+				lacking = append(lacking, row.name)
+			}
+			if !yield(row.name, err) {
+				return
+			}
+		}
+	}
+}
+
+// Rows are the names of the rules at an endpoint, in their order.
+func Rows(at Endpoint) []string {
+	var names []string
+	for _, row := range table() {
+		if row.at&at != 0 {
+			names = append(names, row.name)
+		}
+	}
+	return names
 }
 
 // maxAge returns a number of seconds as a duration.
