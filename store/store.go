@@ -601,6 +601,7 @@ type Store interface {
 	Approvals
 	Figures
 	Refusals
+	Examined
 	// Ping reports whether the database takes writes: those of the last second show it, or else one of its own does. The
 	// error is what keeps it from writing.
 	Ping(ctx context.Context) error

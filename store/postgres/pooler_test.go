@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"countersign/internal/postgrestest"
 	"countersign/store"
 	"countersign/store/postgres"
 	"countersign/store/storetest"
@@ -237,7 +238,7 @@ func within[T any](t *testing.T, from <-chan T) (got T) {
 func TestFD115PasswordRotates(t *testing.T) {
 	database := migrated(t, cluster.Database(t))
 	execute(t, database, "CREATE ROLE rotating LOGIN SUPERUSER PASSWORD 'first'")
-	requirePassword(t, database, "rotating")
+	postgrestest.RequirePassword(t, database, "rotating")
 	address := strings.Replace(database, "user=postgres", "user=rotating", 1) + "&password="
 	current, unreadable := make(chan string, 1), errors.New("no such file")
 	current <- address + "first"
@@ -320,35 +321,4 @@ func TestFD115PasswordRotates(t *testing.T) {
 			t.Errorf("said %v", err)
 		}
 	})
-}
-
-// requirePassword has the server ask one role for its password.
-func requirePassword(t *testing.T, database, role string) {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(t.Context())
-	// The server itself writes the file: the rule comes first, and the others stay.
-	_, err = conn.Exec(t.Context(), `CREATE TEMP TABLE hba (line text, n int GENERATED ALWAYS AS IDENTITY);
-		INSERT INTO hba (line) VALUES ('local all `+role+` scram-sha-256');
-		DO $$ BEGIN
-			INSERT INTO hba (line) SELECT l FROM regexp_split_to_table(pg_read_file(current_setting('hba_file')), E'\n') l;
-			EXECUTE format('COPY (SELECT line FROM hba ORDER BY n) TO %L', current_setting('hba_file'));
-			PERFORM pg_reload_conf();
-		END $$`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// The postmaster reads it a moment later.
-	for range 200 {
-		other, err := pgx.Connect(t.Context(), strings.Replace(database, "user=postgres", "user="+role, 1)+"&password=wrong")
-		if err != nil {
-			return
-		}
-		_ = other.Close(t.Context())
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatal("the server asks for no password")
 }

@@ -200,6 +200,7 @@ func Run(t *testing.T, open func(t *testing.T, now func() time.Time) store.Store
 		{"Refusals", testRefusals},
 		{"ListRefusals", testListRefusals},
 		{"RefusalsBounded", testRefusalsBounded},
+		{"Examined", testExamined},
 		{"RaceRefusals", testRaceRefusals},
 		{"Allow", testAllow},
 		{"AllowAllOrNothing", testAllowAllOrNothing},

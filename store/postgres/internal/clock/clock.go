@@ -95,7 +95,7 @@ func Timeless(verb string) bool {
 	switch verb {
 	case "Ping", "Seed", "Client", "Clients", "PutClient", "DeleteClient", "InitialTokens", "DeleteInitialToken", "User", "UserByName",
 		"Users", "Passkeys", "Devices", "Subscriptions", "PutUser", "Keys", "DestroyedKeys", "SetKeyURIs", "ListGrants", "ListConsents", "RevokeGrant", "EndClientGrant", "EndSession", "EndSessions",
-		"UserData", "EraseUser", "RemoveSubscription", "EndConsent", "ListLodgedConsents", "ConsentNoticeDone", "ConsentNoticeFailed", "PingDone", "PingFailed", "Record", "AuditHeads", "AuditLines":
+		"UserData", "EraseUser", "RemoveSubscription", "EndConsent", "ListLodgedConsents", "ConsentNoticeDone", "ConsentNoticeFailed", "PingDone", "PingFailed", "OneTimeUsed", "KnownSeed", "Record", "AuditHeads", "AuditLines":
 		return true
 	}
 	return false
