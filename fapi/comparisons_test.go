@@ -126,6 +126,8 @@ func publicValues() map[comparison]string {
 		{"tokens/validate.go", "slices.Contains of RefreshToken"}:       grantType,
 		{"token/code.go", "!= of JKT"}:                                  thumbprint,
 		{"authorize/par.go", "!= of JKT"}:                               thumbprint,
+		{"examine/signed.go", "!= of JKT"}:                              thumbprint,
+		{"examine/explain.go", "switch of Assertion"}:                   "the kind of a message",
 		{"../internal/presented/presented.go", "!= of jkt"}:             thumbprint,
 		{"../internal/presented/presented.go", "!= of Thumbprint"}:      thumbprint,
 		{"login/login.go", "slices.Contains of Thumbprint"}:             "the thumbprint of a certificate, which its holder shows to everybody",

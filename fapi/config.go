@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -210,9 +208,9 @@ func (c *Config) check() error {
 
 // checkValues is check for what is not a part of the program.
 func (c *Config) checkValues() error {
-	problems := []error{checkAddress("Issuer", c.Issuer)}
+	problems := []error{endpoint.CheckAddress("Issuer", c.Issuer)}
 	if c.MTLSIssuer != "" {
-		problems = append(problems, checkAddress("MTLSIssuer", c.MTLSIssuer))
+		problems = append(problems, endpoint.CheckAddress("MTLSIssuer", c.MTLSIssuer))
 	}
 	if len(c.Profiles) == 0 {
 		c.Profiles = []string{profile.FAPI2Security().Name}
@@ -259,16 +257,6 @@ func (c *Config) checkValues() error {
 		c.TracerProvider = noop.NewTracerProvider()
 	}
 	return errors.Join(problems...)
-}
-
-func checkAddress(name, address string) error {
-	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.ForceQuery ||
-		strings.Contains(address, "#") || strings.HasSuffix(address, "/") || u.User != nil {
-		return fmt.Errorf("fapi: %s %q must be an https address without query, fragment or trailing slash (RFC 8414 §2)",
-			name, address)
-	}
-	return nil
 }
 
 func setDefault[T comparable](value *T, fallback T) { *value = cmp.Or(*value, fallback) }

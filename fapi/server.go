@@ -30,6 +30,7 @@ import (
 	"countersign/fapi/directories"
 	"countersign/fapi/endpoint"
 	"countersign/fapi/event"
+	"countersign/fapi/examine"
 	"countersign/fapi/health"
 	"countersign/fapi/logout"
 	"countersign/fapi/offers"
@@ -362,16 +363,25 @@ func (w *wiring) namedScopes() []profile.ScopeRule {
 
 // languagesOf are the languages of authorization_details, with what resource servers are called.
 func languagesOf(c Config) (*display.Languages, error) {
-	languages := c.Languages
-	if languages == nil {
-		var err error
-		if languages, err = display.NewLanguages(nil, nil, nil); err != nil {
-			return nil, err
-		}
+	languages, err := c.Languages.OrAll()
+	if err != nil {
+		return nil, err
 	}
-	names := map[string]string{}
-	for _, server := range c.ResourceServers {
-		names[server.Identifier] = server.Name
+	return languages.WithResources(scope.NamesOf(c.ResourceServers)), nil
+}
+
+// Examine makes what tells of messages of clients what a server with this configuration would answer, by the checks of that server. It
+// needs no pages, and of the store it only reads.
+func Examine(ctx context.Context, config Config) (*examine.Examiner, error) {
+	if err := config.checkValues(); err != nil {
+		return nil, err
 	}
-	return languages.WithResources(names), nil
+	w, err := newWiring(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	return examine.New(examine.Config{
+		Addresses: w.addresses, Authenticator: w.calls.Authenticator, Proofs: w.proofs, Clients: w.clients, Keys: w.keys, Signer: config.Signer,
+		Checker: w.checker, Consents: w.consents, Store: config.Store, Now: config.Now,
+	}), nil
 }

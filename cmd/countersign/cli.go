@@ -1,6 +1,7 @@
 package main
 
 import (
+	"countersign/internal/checkcommands"
 	"countersign/internal/setupcommands"
 	"countersign/internal/usercommands"
 	"countersign/internal/watchcommands"
@@ -26,6 +27,7 @@ type commands struct {
 	Restore  restoreCommand        `cmd:"" help:"Restore the embedded database from a backup."`
 	Store    storeCommand          `cmd:"" help:"Copy the embedded database to PostgreSQL."`
 	Why      watchcommands.Why     `cmd:"" help:"Explain why a request was refused, by its correlation id."`
+	Check    checkcommands.Check   `cmd:"" help:"Say rule by rule whether a message of a client would be accepted."`
 	Report   watchcommands.Report  `cmd:"" help:"Report availability and times to answer of a month."`
 	Doctor   doctorCommands        `cmd:"" help:"Check the installation and report what to fix."`
 	Profile  profileCommand        `cmd:"" help:"List, explain and compare security profiles."`

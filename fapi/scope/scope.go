@@ -36,6 +36,15 @@ type ResourceServer struct {
 	Scopes []string
 }
 
+// NamesOf are what users call resource servers, by their identifiers.
+func NamesOf(servers []ResourceServer) map[string]string {
+	names := map[string]string{}
+	for _, server := range servers {
+		names[server.Identifier] = server.Name
+	}
+	return names
+}
+
 // Catalog holds the scopes and resource servers. It is immutable.
 type Catalog struct {
 	issuer  string

@@ -79,6 +79,10 @@ func program() []Package {
 		{"internal/watchcommands", []string{
 			"internal/admin", "internal/availability", "internal/console", "internal/usercommands", "internal/why", "store",
 		}},
+		{"internal/checkcommands", []string{
+			"fapi", "fapi/examine", "internal/admin", "internal/config", "internal/console", "internal/hsm", "internal/serve",
+			"internal/usercommands", "mtls", "signer", "store",
+		}},
 		{"internal/availability", []string{"fapi/event", "internal/chart", "internal/pause", "store"}},
 		{"internal/observing", []string{
 			"fapi/event", "internal/auditlog", "internal/availability", "internal/config", "internal/config/certificates",
@@ -154,10 +158,13 @@ func program() []Package {
 		{"internal/doctor", []string{
 			"fapi/consent", "fapi/directories", "internal/admin", "internal/buildinfo", "internal/ceremony", "internal/config",
 			"internal/config/value", "internal/console", "internal/database", "internal/fips", "internal/hsm", "internal/listening", "internal/outbound",
+			"fapi/claims", "fapi/consent", "fapi/directories", "internal/admin", "internal/buildinfo", "internal/ceremony", "internal/config",
+			"internal/config/value", "internal/console", "internal/database", "internal/hsm", "internal/listening", "internal/outbound",
 			"internal/serve", "mtls", "mtls/dn", "signer", "softhsm", "store",
 			"fapi/upstream", "rp/client",
 		}},
 		{"internal/logs", nil},
+		{"internal/finding", nil},
 		{"internal/logs/generate", []string{"internal/logs"}},
 		{"internal/strictjson", nil},
 		{"mtls/dn", nil},
@@ -171,19 +178,28 @@ func server() []Package {
 		{"fapi", []string{"fapi/offers",
 			"ciba", "dpop", "fapi/account", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/claims", "fapi/client",
 			"fapi/consent", "fapi/consent/notify", "fapi/consents", "fapi/consents/shape", "fapi/device", "fapi/directories",
-			"fapi/discovery", "fapi/endpoint", "fapi/event", "fapi/health", "fapi/login", "fapi/logout", "fapi/profile", "fapi/rar",
+			"fapi/discovery", "fapi/endpoint", "fapi/event", "fapi/examine", "fapi/health", "fapi/login", "fapi/logout", "fapi/profile", "fapi/rar",
 			"fapi/rar/display", "fapi/registration", "fapi/request", "fapi/resource", "fapi/scope", "fapi/token", "fapi/tokens",
 			"internal/jose", "internal/limit", "internal/outbound", "internal/passkey", "internal/repeat", "internal/set", "mtls",
 			"signer", "store", "fapi/grants", "fapi/upstream",
 		}},
-		{"fapi/authorize", []string{"fapi/authorize/handoff", "fapi/offers",
+		{"fapi/authorize", []string{"fapi/authorize/handoff", "fapi/authorize/object", "fapi/offers",
 			"fapi/authorize/page", "fapi/browser", "fapi/claims", "fapi/client", "fapi/consent", "fapi/decrypt", "fapi/endpoint",
-			"fapi/event", "fapi/profile", "fapi/rar", "fapi/rar/display", "fapi/request", "fapi/scope", "fapi/tokens", "internal/audit",
+			"fapi/event", "fapi/rar", "fapi/rar/display", "fapi/request", "fapi/scope", "fapi/tokens", "internal/audit",
 			"internal/jose", "internal/limit", "internal/oauth", "internal/passkey", "internal/random", "internal/recent", "jar",
 			"signer", "store", "fapi/managed",
 		}},
 		{"fapi/authorize/handoff", []string{
 			"fapi/browser", "fapi/endpoint", "fapi/rar", "fapi/rar/display", "fapi/request", "internal/oauth", "store",
+		}},
+		{"fapi/authorize/object", []string{
+			"fapi/client", "fapi/decrypt", "fapi/endpoint", "fapi/profile", "internal/audit", "internal/finding", "internal/jose", "internal/oauth",
+			"jar", "signer",
+		}},
+		{"fapi/assertion", []string{"fapi/client", "fapi/profile", "internal/finding", "internal/jose", "internal/oauth", "store"}},
+		{"fapi/examine", []string{
+			"dpop", "fapi/assertion", "fapi/authorize/object", "fapi/client", "fapi/consent", "fapi/endpoint", "fapi/profile", "fapi/request",
+			"internal/finding", "internal/jose", "internal/oauth", "jar", "mtls", "mtls/dn", "signer", "store",
 		}},
 		{"fapi/offers", []string{"fapi/browser", "fapi/claims", "fapi/rar", "fapi/rar/display", "internal/correlation", "internal/oauth"}},
 		{"fapi/authorize/page", []string{"fapi/browser", "fapi/client", "fapi/consent", "fapi/profile", "fapi/request", "fapi/scope", "fapi/tokens"}},
@@ -255,7 +271,7 @@ func server() []Package {
 		{"fapi/health", []string{"fapi/endpoint", "fapi/event", "signer", "store"}},
 		{"fapi/request", []string{"fapi/rar/display",
 			"fapi/claims", "fapi/client", "fapi/profile", "fapi/rar", "fapi/scope", "fapi/tokens", "internal/oauth", "internal/set",
-			"internal/strictjson", "internal/random", "store",
+			"internal/finding", "internal/strictjson", "internal/random", "store",
 		}},
 		{"fapi/tokens", []string{"fapi/rar/display",
 			"fapi/claims", "fapi/client", "fapi/event", "fapi/profile", "fapi/rar", "fapi/scope", "internal/audit",
@@ -265,7 +281,7 @@ func server() []Package {
 			"fapi/endpoint", "fapi/event", "fapi/rar/display", "internal/oauth", "internal/passkey", "internal/random", "store",
 		}},
 		{"fapi/endpoint", []string{
-			"dpop", "fapi/client", "fapi/event", "fapi/profile", "internal/address", "internal/jose", "internal/limit",
+			"dpop", "fapi/assertion", "fapi/client", "fapi/event", "fapi/profile", "internal/address", "internal/finding", "internal/jose", "internal/limit",
 			"internal/oauth", "internal/queue", "mtls", "signer", "store",
 		}},
 		{"fapi/event", []string{
@@ -293,9 +309,9 @@ func server() []Package {
 func protocols() []Package {
 	return []Package{
 		{"ciba", []string{"internal/correlation", "internal/delivery", "internal/requestobject", "internal/strictjson", "jar"}},
-		{"jar", []string{"internal/jose", "internal/requestobject"}},
-		{"dpop", []string{"internal/jose"}},
-		{"mtls", []string{"mtls/dn", "mtls/internal/proxyheader", "mtls/internal/xfcc"}},
+		{"jar", []string{"internal/finding", "internal/jose", "internal/requestobject"}},
+		{"dpop", []string{"internal/finding", "internal/jose"}},
+		{"mtls", []string{"internal/finding", "mtls/dn", "mtls/internal/proxyheader", "mtls/internal/xfcc"}},
 		{"rs", []string{
 			"dpop", "internal/httpsig", "internal/jose", "internal/keyset", "internal/oauth", "internal/presented", "internal/random",
 			"internal/set", "internal/strictjson", "mtls",
@@ -408,7 +424,7 @@ func shared() []Package {
 		{"internal/jose/anysigner", nil},
 		{"internal/keyset", []string{"internal/jose"}},
 		{"internal/presented", []string{"mtls"}},
-		{"internal/requestobject", []string{"internal/jose"}},
+		{"internal/requestobject", []string{"internal/finding", "internal/jose"}},
 		{"internal/oauth", nil},
 		{"internal/audit", []string{"internal/jose", "internal/strictjson"}},
 		{"internal/passkey", []string{"internal/strictjson"}},

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"countersign/fapi"
 	"countersign/internal/config"
 	"countersign/internal/hsm"
 )
@@ -28,6 +29,11 @@ func Check(ctx context.Context, c *config.Config, now func() time.Time) error {
 		problems = append(problems, offered.Check())
 	}
 	return c.Refuse(withoutPackage(errors.Join(problems...)))
+}
+
+// Offered are the settings of a server with this configuration, as far as the configuration says them.
+func Offered(ctx context.Context, c *config.Config, now func() time.Time) (fapi.Config, error) {
+	return examiner(c, now).offered(ctx)
 }
 
 // withoutPackage leaves out the name of the package in front of a problem: the operator looks for a key.

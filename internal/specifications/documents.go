@@ -118,6 +118,7 @@ func titles() map[string]string {
 		"RFC 8725": "JWT best current practices",
 		"RFC 8017": "RSA cryptography (PKCS #1)",
 		"RFC 8417": "Security event tokens",
+		"RFC 8446": "TLS 1.3",
 		"RFC 8935": "Push-based delivery of security event tokens",
 		"RFC 8941": "Structured fields (obsoleted by RFC 9651)",
 		"RFC 9052": "COSE",

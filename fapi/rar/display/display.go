@@ -237,6 +237,14 @@ func NewLanguages(tags []string, zone *time.Location, override fs.FS) (*Language
 	return &Languages{catalogue: catalogue}, nil
 }
 
+// OrAll returns the languages, and where there are none all that exist, English first.
+func (l *Languages) OrAll() (*Languages, error) {
+	if l != nil {
+		return l, nil
+	}
+	return NewLanguages(nil, nil, nil)
+}
+
 // Match returns the tag of the language that fits the first of several lists that any fits; see [words.Catalogue.Match].
 // Without languages it is "".
 func (l *Languages) Match(lists ...string) string {

@@ -1,0 +1,9 @@
+package examine_test
+
+import (
+	"testing"
+
+	"countersign/fapi/fapitest"
+)
+
+func TestMain(m *testing.M) { fapitest.Main(m) }
