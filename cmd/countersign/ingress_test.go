@@ -93,7 +93,7 @@ func (i *installation) behind(t *testing.T, keys string) {
 	}
 }
 
-// Covers: ATTACK-16. The whole server behind a real nginx: doctor finds it safe, and finds it unsafe when nginx hands on
+// Covers: ATTACK-16, NM-145. The whole server behind a real nginx: doctor finds it safe, and finds it unsafe when nginx hands on
 // what clients claim.
 func TestDoctorIngress(t *testing.T) {
 	i := newInstallation(t)

@@ -47,7 +47,7 @@ func (f *Findings) directory(ctx context.Context, all *directories.Directories, 
 	found := all.Examine(ctx, one.Name)
 	switch {
 	case found.KeysError != nil:
-		f.fail("directories", "%s: keys_address: %v", one.Name, found.KeysError)
+		f.fail("directories", "%s: keys_address: %v; correct the address, or have it answered", one.Name, found.KeysError)
 	case len(found.Algorithms) == 0:
 		f.fail("directories", "%s: none of its %d keys verifies what its statements are signed with: is keys_address that of its statements?", one.Name, found.Keys)
 	default:
@@ -59,7 +59,7 @@ func (f *Findings) directory(ctx context.Context, all *directories.Directories, 
 		return
 	}
 	if found.ListsError != nil {
-		f.fail("directories", "%s: participants_address: %v", one.Name, found.ListsError)
+		f.fail("directories", "%s: participants_address: %v; correct the address, or have it answered", one.Name, found.ListsError)
 	} else {
 		f.ok("directories", "%s: its lists are read, with %d entries", one.Name, found.Participants)
 	}
@@ -108,7 +108,7 @@ func (d *Doctor) consentSource(ctx context.Context) (f Findings) {
 	case err == nil, errors.Is(err, consent.ErrState):
 		f.fail("consents", "consents.source knows a consent that does not exist")
 	default:
-		f.fail("consents", "consents.source: %v", err)
+		f.fail("consents", "consents.source: %v; correct the address, or have it answered (docs/consent-apis.md)", err)
 	}
 	return f
 }

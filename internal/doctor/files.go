@@ -3,8 +3,10 @@ package doctor
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"countersign/internal/config"
 	"countersign/internal/serve"
@@ -19,20 +21,20 @@ const (
 // files examines modes; that each file is there and closed to everybody was checked with the configuration.
 func (d *Doctor) files() (f Findings) {
 	c := d.Config
-	for _, secret := range []struct {
-		key  string
-		name config.Secret
-	}{
-		{"listen.key_file", c.Listen.KeyFile}, {"signer.pin_file", c.Signer.PINFile},
-		{"store.url_file", c.Store.URL}, {"store.notify_url_file", c.Store.NotifyURL}, {"telemetry.otlp_headers_file", c.Telemetry.OTLPHeaders},
-		{"ciba.ping_keys_file", c.CIBA.PingKeys}, {"ciba.ping_key_file", c.CIBA.ClientCertificateKey}, {"metrics.key_file", c.Metrics.KeyFile},
-	} {
-		if secret.name != "" {
-			f.secret(secret.key, secret.name)
+	secrets := map[string]config.Secret{
+		"listen.key_file": c.Listen.KeyFile, "signer.pin_file": c.Signer.PINFile,
+		"store.url_file": c.Store.URL, "store.notify_url_file": c.Store.NotifyURL, "telemetry.otlp_headers_file": c.Telemetry.OTLPHeaders,
+		"ciba.ping_keys_file": c.CIBA.PingKeys, "ciba.ping_key_file": c.CIBA.ClientCertificateKey, "metrics.key_file": c.Metrics.KeyFile, "admin.key_file": c.Admin.KeyFile,
+		"listen_mtls.ingress_secret_file": c.ListenMTLS.IngressSecret,
+	}
+	for _, key := range slices.Sorted(maps.Keys(secrets)) {
+		if secrets[key] != "" {
+			f.secret(key, secrets[key])
 		}
 	}
 	if c.Store.Driver == "sqlite" {
 		f.database(c.Store.File.Path())
+		f.owners(c.Store.File.Path(), secrets)
 	}
 	return f
 }

@@ -2,8 +2,11 @@ package doctor
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"countersign/internal/admin"
@@ -25,11 +28,11 @@ func (d *Doctor) openStore(ctx context.Context) (f Findings) {
 	}
 	s, err := chosen.Open(ctx)
 	if err != nil {
-		f.fail("store", "%v", err)
+		f.fail("store", "%v%s", err, storeRemedy(d.Config.Store.Driver, err))
 		return f
 	}
 	if err := s.Ping(ctx); err != nil {
-		f.fail("store", "%v", err)
+		f.fail("store", "%v%s", err, storeRemedy(d.Config.Store.Driver, err))
 		_ = s.Close() // nothing was written
 		return f
 	}
@@ -49,6 +52,27 @@ func (d *Doctor) openStore(ctx context.Context) (f Findings) {
 	}
 	f.ok("store", "notifications of changes arrive")
 	return f
+}
+
+// storeRemedy goes on after why a store cannot be used: what to do, where the error does not say it.
+func storeRemedy(driver string, err error) string {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), strings.Contains(err.Error(), "no space left"), strings.Contains(err.Error(), "disk is full"):
+		return "; free space on the disk of store.file"
+	case errors.Is(err, syscall.EROFS):
+		return "; mount its disk for writing, or move store.file"
+	case errors.Is(err, fs.ErrPermission):
+		return "; give it to the server's user (chown), or run doctor as that user"
+	case driver != "postgres":
+		return ""
+	case strings.Contains(err.Error(), "SQLSTATE 28"): // invalid authorization specification
+		return "; correct user and password in store.url_file"
+	case strings.Contains(err.Error(), "SQLSTATE 3D000"):
+		return "; correct the database's name in store.url_file, or create it"
+	case errors.Is(err, store.ErrUnavailable):
+		return "; correct host and port in store.url_file, or start the database"
+	}
+	return ""
 }
 
 // clients looks for clients that this release would refuse.

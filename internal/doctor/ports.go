@@ -27,6 +27,7 @@ func (d *Doctor) ports(ctx context.Context) (f Findings) {
 	if d.Config.ListenMTLS.Address != "" {
 		addresses = append(addresses, d.Config.ListenMTLS.Address)
 	}
+	f.others(ctx, d.Config)
 	for _, address := range addresses {
 		if socket, ok := strings.CutPrefix(address, value.SocketPrefix); ok {
 			f.socket(ctx, socket)
@@ -43,6 +44,21 @@ func (d *Doctor) ports(ctx context.Context) (f Findings) {
 		}
 	}
 	return f
+}
+
+// others finds out whether the ports for operators are free. A running server has them, or does not run.
+func (f *Findings) others(ctx context.Context, c *config.Config) {
+	if answers(ctx, c) {
+		return
+	}
+	for key, address := range map[string]string{"metrics.listen": c.Metrics.Listen, "admin.listen": c.Admin.Listen} {
+		if address == "" || strings.HasPrefix(address, value.SocketPrefix) {
+			continue
+		}
+		if err := tryListen(ctx, address); err != nil {
+			f.fail("port", "%v", listening.Error(key, address, err))
+		}
+	}
 }
 
 func tryListen(ctx context.Context, address string) error {

@@ -2,10 +2,17 @@ package serve
 
 import (
 	"strings"
+	"time"
 
 	"countersign/fapi/claims"
 	"countersign/internal/claimsource"
+	"countersign/internal/config"
 )
+
+// ClaimsSource is the source of claims about users that a configuration names, or nil.
+func ClaimsSource(c *config.Config, now func() time.Time) (*claims.Source, error) {
+	return examiner(c, now).claimsSource()
+}
 
 // claimsSource makes the source of claims about users; nil is the built-in directory.
 func (s *server) claimsSource() (*claims.Source, error) {
