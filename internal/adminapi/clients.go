@@ -286,6 +286,9 @@ func (a clients) rotateClientKeys(w http.ResponseWriter, r *http.Request) error 
 	if body.JWKS == nil {
 		return badRequest("the member jwks is missing")
 	}
+	if _, err := by.Client(r.Context(), id); err != nil { // what is changed counts more than what is wrong with the change
+		return err
+	}
 	if _, err := by.RotateClientKeys(r.Context(), id, body.JWKS, body.Add); err != nil {
 		return err
 	}
