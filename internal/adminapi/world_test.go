@@ -191,6 +191,9 @@ func (w *world) ask(t *testing.T, name, method, path string, body any, headers .
 		t.Fatal(err)
 	}
 	got.T = t
+	if method != http.MethodHead {
+		got.documented(method, path)
+	}
 	return got
 }
 
