@@ -9,7 +9,7 @@ import (
 	"countersign/internal/admin"
 	"countersign/internal/console"
 	"countersign/internal/jose"
-	"countersign/internal/serve"
+	"countersign/internal/operations"
 	"countersign/store"
 )
 
@@ -74,7 +74,7 @@ func (c clientsAdd) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	wanted.Replace = c.Replace
-	return p.withAdmin(ctx, func(a *admin.Admin) error {
+	return p.operate(ctx, func(a operations.Operations) error {
 		record, err := a.AddClient(ctx, wanted)
 		if err != nil {
 			return p.inputProblems(c.File, err)
@@ -96,6 +96,9 @@ func (p *program) wantedClient(id, profile, file string) (admin.NewClient, error
 	metadata, err := p.readInput(file, maxClient)
 	if err != nil {
 		return admin.NewClient{}, err
+	}
+	if p.admin.Address != "" { // the server knows what it has
+		return admin.NewClient{ID: id, Profile: profile, Metadata: metadata}, nil
 	}
 	c, err := p.loadConfig()
 	if err != nil {
@@ -121,7 +124,7 @@ func (c clientsUpdate) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	return p.withAdmin(ctx, func(a *admin.Admin) error {
+	return p.operate(ctx, func(a operations.Operations) error {
 		planned, err := a.PlanUpdate(ctx, wanted)
 		if err != nil {
 			return p.inputProblems(c.File, err)
@@ -152,8 +155,8 @@ type clientsList struct{ jsonLines }
 
 // Run implements the command.
 func (c clientsList) Run(ctx context.Context, p *program) error {
-	return p.withStore(ctx, func(s store.Store) error {
-		clients, err := admin.ListClients(ctx, s)
+	return p.operate(ctx, func(a operations.Operations) error {
+		clients, err := a.ListClients(ctx)
 		if err != nil {
 			return err
 		}
@@ -186,35 +189,19 @@ const keysTimeout = 4 * time.Second
 
 // Run implements the command.
 func (c clientsShow) Run(ctx context.Context, p *program) error {
-	fetch, err := c.fetcher(p)
-	if err != nil {
-		return err
-	}
-	return p.withAdmin(ctx, func(a *admin.Admin) error {
-		record, err := a.Client(ctx, c.ID)
+	return p.operate(ctx, func(a operations.Operations) error {
+		ctx, cancel := context.WithTimeout(ctx, keysTimeout)
+		defer cancel()
+		shown, err := a.ShowClient(ctx, c.ID, !c.Offline && !c.Metadata)
 		if err != nil {
 			return err
 		}
-		p.printHints(record)
+		p.printHints(store.Client{ID: shown.ID, Profile: shown.Profile, Metadata: shown.Metadata})
 		if c.Metadata {
-			return p.printJSON(record.Metadata)
+			return p.printJSON(shown.Metadata)
 		}
-		ctx, cancel := context.WithTimeout(ctx, keysTimeout)
-		defer cancel()
-		return p.printJSON(admin.Show(ctx, record, fetch))
+		return p.printJSON(shown)
 	})
-}
-
-// fetcher fetches keys, or is nil.
-func (c clientsShow) fetcher(p *program) (jose.Fetch, error) {
-	if c.Offline {
-		return nil, nil
-	}
-	settings, err := p.loadConfig()
-	if err != nil {
-		return nil, err
-	}
-	return serve.KeyFetcher(settings, p.now)
 }
 
 // noteMembers names the members that mean nothing here.
@@ -267,7 +254,7 @@ type clientsRemove struct {
 
 // Run implements the command.
 func (c clientsRemove) Run(ctx context.Context, p *program) error {
-	return p.withAdmin(ctx, func(a *admin.Admin) error {
+	return p.operate(ctx, func(a operations.Operations) error {
 		if _, err := a.Client(ctx, c.ID); err != nil {
 			return err
 		}
@@ -290,7 +277,7 @@ func (c clientsRemove) Run(ctx context.Context, p *program) error {
 }
 
 func setClientDisabled(ctx context.Context, p *program, id string, disabled bool, state string) error {
-	return p.withAdmin(ctx, func(a *admin.Admin) error {
+	return p.operate(ctx, func(a operations.Operations) error {
 		changed, err := a.SetClientDisabled(ctx, id, disabled)
 		if err != nil {
 			return err
@@ -315,7 +302,7 @@ func (c clientsRotateKeys) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	return p.withAdmin(ctx, func(a *admin.Admin) error {
+	return p.operate(ctx, func(a operations.Operations) error {
 		version, err := a.RotateClientKeys(ctx, c.ID, jwks, c.Add)
 		if err != nil {
 			return p.inputProblems(c.JWKS, err)
@@ -365,7 +352,7 @@ type tokensAdd struct {
 
 // Run implements the command.
 func (c tokensAdd) Run(ctx context.Context, p *program) error {
-	return p.withAdmin(ctx, func(a *admin.Admin) error {
+	return p.operate(ctx, func(a operations.Operations) error {
 		token, made, err := a.AddInitialToken(ctx, admin.NewInitialToken{
 			Organisation: c.Organisation, Clients: c.Clients, Lifetime: c.For, Profile: c.Profile, Replace: c.Replace,
 		})
@@ -384,8 +371,8 @@ type tokensList struct{ jsonLines }
 
 // Run implements the command.
 func (c tokensList) Run(ctx context.Context, p *program) error {
-	return p.withStore(ctx, func(s store.Store) error {
-		tokens, err := admin.ListInitialTokens(ctx, s, p.now())
+	return p.operate(ctx, func(a operations.Operations) error {
+		tokens, err := a.ListInitialTokens(ctx)
 		if err != nil {
 			return err
 		}
@@ -402,7 +389,7 @@ type tokensDelete struct {
 
 // Run implements the command.
 func (c tokensDelete) Run(ctx context.Context, p *program) error {
-	return p.withAdmin(ctx, func(a *admin.Admin) error {
+	return p.operate(ctx, func(a operations.Operations) error {
 		if err := a.DeleteInitialToken(ctx, c.Organisation); err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 
 	"countersign/internal/admin"
 	"countersign/internal/console"
+	"countersign/internal/operations"
 )
 
 // consentsCommand manages the consents that clients lodge.
@@ -36,8 +37,8 @@ type consentsList struct {
 
 // Run implements the command.
 func (c consentsList) Run(ctx context.Context, p *program) error {
-	return p.withAdmin(ctx, func(a *admin.Admin) error {
-		listed, err := admin.Consents{Admin: a}.List(ctx, admin.Selection{User: c.User, Client: c.Client, Limit: c.Limit})
+	return p.operate(ctx, func(a operations.Operations) error {
+		listed, err := a.ListConsents(ctx, admin.Selection{User: c.User, Client: c.Client, Limit: c.Limit})
 		if err != nil {
 			return err
 		}
@@ -54,8 +55,8 @@ type consentsShow struct {
 
 // Run implements the command.
 func (c consentsShow) Run(ctx context.Context, p *program) error {
-	return p.withAdmin(ctx, func(a *admin.Admin) error {
-		found, err := admin.Consents{Admin: a}.Show(ctx, c.ID)
+	return p.operate(ctx, func(a operations.Operations) error {
+		found, err := a.ShowConsent(ctx, c.ID)
 		if err != nil {
 			return err
 		}
@@ -70,9 +71,9 @@ type consentsEnd struct {
 
 // Run implements the command.
 func (c consentsEnd) Run(ctx context.Context, p *program) error {
-	return p.withAdmin(ctx, func(a *admin.Admin) error {
+	return p.operate(ctx, func(a operations.Operations) error {
 		for _, id := range c.IDs {
-			ended, err := admin.Consents{Admin: a}.End(ctx, id, c.Reason)
+			ended, err := a.EndConsent(ctx, id, c.Reason)
 			if err != nil {
 				return err
 			}

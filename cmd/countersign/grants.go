@@ -8,6 +8,7 @@ import (
 
 	"countersign/internal/admin"
 	"countersign/internal/console"
+	"countersign/internal/operations"
 )
 
 // grantsCommand manages what users and clients were granted.
@@ -57,7 +58,7 @@ type grantsList struct {
 
 // Run implements the command.
 func (c grantsList) Run(ctx context.Context, p *program) error {
-	return p.withAdmin(ctx, func(a *admin.Admin) error {
+	return p.operate(ctx, func(a operations.Operations) error {
 		listed, err := a.Grants(ctx, c.chosen())
 		if err != nil {
 			return err
@@ -95,7 +96,7 @@ type grantsRevoke struct {
 
 // Run implements the command.
 func (c grantsRevoke) Run(ctx context.Context, p *program) error {
-	return p.withAdmin(ctx, func(a *admin.Admin) error {
+	return p.operate(ctx, func(a operations.Operations) error {
 		for _, id := range c.IDs {
 			if err := a.RevokeGrant(ctx, id); err != nil {
 				return err

@@ -13,6 +13,7 @@ import (
 	"countersign/internal/buildinfo"
 	"countersign/internal/ceremony"
 	"countersign/internal/console"
+	"countersign/internal/operations"
 	"countersign/signer"
 	"countersign/store"
 )
@@ -73,6 +74,9 @@ type ceremonyFlags struct {
 	Transcript string   `type:"path" placeholder:"FILE" help:"Write what was done into a new file, as JSON that the key itself has signed, or for a key that decrypts another one in the HSM."`
 }
 
+// local reports whether there are flags that are not for the admin API.
+func (f ceremonyFlags) local() bool { return f.DryRun || len(f.Operator) > 0 || f.Transcript != "" }
+
 // withCeremony opens what a ceremony needs.
 func (p *program) withCeremony(ctx context.Context, f ceremonyFlags, work func(*ceremony.Ceremony) error) error {
 	loaded, err := p.loadConfig()
@@ -100,8 +104,8 @@ type keysList struct{ jsonLines }
 
 // Run implements the command.
 func (c keysList) Run(ctx context.Context, p *program) error {
-	return p.withStore(ctx, func(s store.Store) error {
-		keys, err := admin.ListKeys(ctx, s)
+	return p.operate(ctx, func(a operations.Operations) error {
+		keys, err := a.ListKeys(ctx)
 		if err != nil {
 			return err
 		}
@@ -149,7 +153,13 @@ type keysRotate struct {
 	Use  string `help:"Which key of the algorithm: the one that is for this use. Needed when keys of one algorithm are for different uses."`
 	Now  bool   `help:"Sign with the new key at once. Verifiers that keep an old key set refuse its tokens until they fetch it again. For a key that is no longer to be trusted."`
 	Wait bool   `help:"Wait until the new key may sign, and sign with it then."`
+	approvalFlag
 	ceremonyFlags
+}
+
+// approvalFlag is of what the admin API does by four eyes.
+type approvalFlag struct {
+	Approval string `placeholder:"ID" help:"By the admin API: carry out what another security officer has approved. See countersign approvals --help."`
 }
 
 // Help implements kong.HelpProvider.
@@ -166,6 +176,11 @@ Examples:
 
 // Run implements the command.
 func (c keysRotate) Run(ctx context.Context, p *program) error {
+	if p.admin.Address != "" || c.Approval != "" {
+		return p.fourEyes(c.Wait || c.local(), func(r *operations.Remote) (operations.Outcome, error) {
+			return r.RotateKey(ctx, c.Alg, c.Use, c.Now, c.Approval)
+		})
+	}
 	return p.withCeremony(ctx, c.ceremonyFlags, func(k *ceremony.Ceremony) error {
 		return k.Rotate(ctx, ceremony.Rotation{Algorithm: c.Alg, Use: c.Use, Now: c.Now, Wait: c.Wait})
 	})
@@ -185,6 +200,7 @@ func (c keysActivate) Run(ctx context.Context, p *program) error {
 type keysRetire struct {
 	keyName
 	Last bool `help:"Also when it is the last of its algorithm. What ends with it, and which clients need it, is printed; --dry-run prints it and changes nothing."`
+	approvalFlag
 	ceremonyFlags
 }
 
@@ -203,6 +219,15 @@ Examples:
 
 // Run implements the command.
 func (c keysRetire) Run(ctx context.Context, p *program) error {
+	if p.admin.Address != "" || c.Approval != "" {
+		return p.fourEyes(c.local(), func(r *operations.Remote) (operations.Outcome, error) {
+			kid, err := c.kid()
+			if err != nil {
+				return operations.Outcome{}, err
+			}
+			return r.RetireKey(ctx, kid, c.Last, c.Approval)
+		})
+	}
 	return p.changeKey(ctx, c.ceremonyFlags, c.keyName, func(k *ceremony.Ceremony, kid string) error { return k.Retire(ctx, kid, c.Last) })
 }
 

@@ -25,6 +25,8 @@ import (
 	"countersign/internal/admin"
 	"countersign/internal/config"
 	"countersign/internal/console"
+	"countersign/internal/operations"
+	"countersign/internal/usercommands"
 	"countersign/signer"
 	"countersign/signer/pkcs11"
 	_ "countersign/signer/pkcs11/selfworker" // as the child process that holds a PKCS#11 module, this program never comes to main
@@ -59,7 +61,7 @@ func run(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "countersign: %v; see countersign --help\n", err)
 		return exitUsage
 	}
-	p.configFile = cli.Config
+	p.configFile, p.admin = cli.Config, cli.Flags
 	return p.fail(parsed.Run())
 }
 
@@ -71,7 +73,8 @@ func newParser(ctx context.Context, cli *commands, p *program) *kong.Kong {
 		kong.Writers(p.stdout, p.stderr),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.Vars{"profile": admin.DefaultProfile, "profiles": strings.Join(profile.Bases(), ", ") + ", or another of countersign profile list"},
-		kong.Bind(p, p.userCommands()),
+		kong.Bind(p, &operations.Terminal{Stdout: p.stdout, Remote: p.remote}),
+		kong.BindToProvider(func() (*usercommands.Program, error) { return p.userCommands(), nil }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)
 	if err != nil {
@@ -104,6 +107,8 @@ type program struct {
 	now            func() time.Time
 	// configFile is the --config flag, or empty.
 	configFile string
+	// admin are the flags of the admin API.
+	admin operations.Flags
 }
 
 // fail prints what went wrong and returns the exit code; 0 for nil.

@@ -21,6 +21,11 @@ type ClientUpdate struct {
 	Changes []string
 }
 
+// PlannedUpdate is a change that somebody else has checked: record is the client as it will be.
+func PlannedUpdate(record store.Client, changes []string) ClientUpdate {
+	return ClientUpdate{record, changes}
+}
+
 // Version is the one that the client gets.
 func (u ClientUpdate) Version() int { return u.record.Version }
 

@@ -22,6 +22,25 @@ type Selection struct {
 	Limit int
 }
 
+// Times are Since and Until as times of RFC 3339; empty is no bound.
+func (s Selection) Times(now time.Time) (since, until string, err error) {
+	from, err := moment(s.Since, now)
+	if err != nil {
+		return "", "", Usagef("--since: %w", err)
+	}
+	to, err := moment(s.Until, now)
+	if err != nil {
+		return "", "", Usagef("--until: %w", err)
+	}
+	text := func(t time.Time) string {
+		if t.IsZero() {
+			return ""
+		}
+		return t.UTC().Format(time.RFC3339Nano)
+	}
+	return text(from), text(to), nil
+}
+
 // Filter reads a selection. A user is found by name, and otherwise taken for a subject: that of an erased user too.
 func (a *Admin) Filter(ctx context.Context, chosen Selection) (store.Filter, error) {
 	filter := store.Filter{ClientID: chosen.Client, Subject: chosen.User, Limit: chosen.Limit}

@@ -144,8 +144,12 @@ func program() []Package {
 			"internal/admin", "internal/adminapi", "internal/adminapi/access", "internal/adminconsole", "internal/ceremony", "internal/config", "internal/config/certificates",
 			"internal/config/operators", "internal/directory", "internal/jose", "internal/listening", "mtls", "signer", "store",
 		}},
+		{"internal/operations", []string{
+			"internal/admin", "internal/admin/fault", "internal/console", "internal/jose", "internal/strictjson", "store",
+		}},
 		{"internal/usercommands", []string{
 			"fapi/upstream", "internal/admin", "internal/config", "internal/console", "internal/serve", "internal/strictjson", "internal/userimport", "store",
+			"internal/admin", "internal/config", "internal/console", "internal/operations", "internal/serve", "internal/strictjson", "internal/userimport", "store",
 		}},
 		{"internal/userimport", []string{"fapi/claims", "internal/strictjson", "internal/suggest"}},
 		{"internal/claimsource", []string{"fapi/rar/display",

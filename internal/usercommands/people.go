@@ -40,6 +40,9 @@ type peopleExport struct {
 
 // Run implements the command.
 func (c peopleExport) Run(ctx context.Context, p *Program) error {
+	if p.Remotely {
+		return c.remotely(ctx, p)
+	}
 	return p.withAdmin(ctx, func(a *admin.Admin) error {
 		subject, err := a.Find(ctx, c.User, c.By)
 		if err != nil {
@@ -49,22 +52,71 @@ func (c peopleExport) Run(ctx context.Context, p *Program) error {
 		if err != nil {
 			return err
 		}
-		if c.Out != "" {
-			return console.WriteNew(c.Out, exported, 0o600)
-		}
-		_, err = p.Stdout.Write(exported)
-		return err
+		return c.write(p, exported)
 	})
+}
+
+// remotely exports by the admin API.
+func (c peopleExport) remotely(ctx context.Context, p *Program) error {
+	remote, err := p.Remote()
+	if err != nil {
+		return err
+	}
+	subject, err := remote.FindUser(ctx, c.User, c.By)
+	if err != nil {
+		return err
+	}
+	exported, err := remote.ExportUser(ctx, subject)
+	if err != nil {
+		return err
+	}
+	return c.write(p, exported)
+}
+
+func (c peopleExport) write(p *Program, exported []byte) error {
+	if c.Out != "" {
+		return console.WriteNew(c.Out, exported, 0o600)
+	}
+	_, err := p.Stdout.Write(exported)
+	return err
 }
 
 type peopleErase struct {
 	whom
 	DryRun bool `help:"Print what would be erased, and change nothing."`
 	Yes    bool `help:"Do not ask for confirmation."`
+
+	Approval string `placeholder:"ID" help:"By the admin API: carry out what another security officer has approved."`
+}
+
+// remotely erases by the admin API, which wants four eyes.
+func (c peopleErase) remotely(ctx context.Context, p *Program) error {
+	if c.DryRun {
+		return admin.Usagef("--dry-run is not for the admin API: the approval says what would be erased")
+	}
+	remote, err := p.Remote()
+	if err != nil {
+		return err
+	}
+	subject, err := remote.FindUser(ctx, c.User, c.By)
+	if err != nil {
+		return err
+	}
+	outcome, err := remote.EraseUser(ctx, subject, c.Approval)
+	if err == nil {
+		outcome.Print(p.Stdout)
+	}
+	return err
 }
 
 // Run implements the command.
 func (c peopleErase) Run(ctx context.Context, p *Program) error {
+	if p.Remotely {
+		return c.remotely(ctx, p)
+	}
+	if c.Approval != "" {
+		return admin.Usagef("--approval is for the admin API, which --admin names")
+	}
 	return p.withAdmin(ctx, func(a *admin.Admin) error {
 		subject, err := a.Find(ctx, c.User, c.By)
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"countersign/internal/admin"
 	"countersign/internal/config"
 	"countersign/internal/console"
+	"countersign/internal/operations"
 	"countersign/store"
 )
 
@@ -27,6 +28,9 @@ type Program struct {
 	WithStore func(ctx context.Context, work func(store.Store) error) error
 	// InputProblems prints every problem of a file, and returns what the command ends with.
 	InputProblems func(file string, err error) error
+	// Remotely reports whether the admin API does what the commands say, which is then Remote.
+	Remotely bool
+	Remote   func() (*operations.Remote, error)
 	// Reported ends a command that failed and has already printed why.
 	Reported error
 }

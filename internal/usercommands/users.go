@@ -125,6 +125,17 @@ users unlock and users set-password end it too.`
 
 // Run implements the command.
 func (c usersList) Run(ctx context.Context, p *Program) error {
+	if p.Remotely {
+		remote, err := p.Remote()
+		if err != nil {
+			return err
+		}
+		users, err := remote.ListUsers(ctx)
+		if err != nil {
+			return err
+		}
+		return c.print(p, users)
+	}
 	configured, err := p.Config()
 	if err != nil {
 		return err
@@ -134,10 +145,14 @@ func (c usersList) Run(ctx context.Context, p *Program) error {
 		if err != nil {
 			return err
 		}
-		header := []string{"USER", "SUBJECT", "PASSWORD", "STATE", "WRONG", "CREATED"}
-		return console.List(p.Stdout, c.JSON, users, header, func(u admin.ListedUser) []string {
-			return []string{u.Username, u.Subject, console.YesNo(u.Password), u.State, strconv.Itoa(u.WrongPasswords), console.Time(u.CreatedAt)}
-		})
+		return c.print(p, users)
+	})
+}
+
+func (c usersList) print(p *Program, users []admin.ListedUser) error {
+	header := []string{"USER", "SUBJECT", "PASSWORD", "STATE", "WRONG", "CREATED"}
+	return console.List(p.Stdout, c.JSON, users, header, func(u admin.ListedUser) []string {
+		return []string{u.Username, u.Subject, console.YesNo(u.Password), u.State, strconv.Itoa(u.WrongPasswords), console.Time(u.CreatedAt)}
 	})
 }
 

@@ -57,7 +57,7 @@ func (a Admin) Problems(others ...string) (problems []Problem) {
 		}
 		return problems
 	}
-	if _, port, err := net.SplitHostPort(a.Listen); err != nil || port == "" {
+	if _, port, err := net.SplitHostPort(a.Listen); err != nil || port == "" || strings.HasPrefix(a.Listen, "unix:") {
 		add("listen", a.Listen, `not a host and a port, such as "127.0.0.1:9443"`)
 	}
 	for _, other := range others {
