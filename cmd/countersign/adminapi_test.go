@@ -200,3 +200,54 @@ func TestNM57Remote(t *testing.T) {
 func writePEM(file *os.File, kind string, der []byte) error {
 	return errors.Join(pem.Encode(file, &pem.Block{Type: kind, Bytes: der}), file.Close())
 }
+
+// Covers: NM-56. Whatever an operator with every role sends to the admin API, it gets no error of the server, and no answer that
+// docs/api/admin-v1.yaml does not describe. What is sent is made up by schemathesis, from that description.
+func TestNM56AdminAPI(t *testing.T) {
+	t.Parallel()
+	program := schemathesis(t)
+	o := newOperated(t, "per_minute = 60000\n")
+	server := o.serve()
+	metadata := json.RawMessage(`{"client_name":"App","redirect_uris":["https://app.example/cb"],"grant_types":["authorization_code"],"scope":"openid",
+		"token_endpoint_auth_method":"private_key_jwt","dpop_bound_access_tokens":true,
+		"jwks":{"keys":[{"kty":"EC","crv":"P-256","kid":"1","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}}`)
+	file := filepath.Join(t.TempDir(), "app.json")
+	if err := os.WriteFile(file, metadata, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	names := []string{"one", "two", "three"}
+	for _, name := range names {
+		o.run("clients", "add", name, "--file", file)
+	}
+	var people []string
+	var keys, users struct {
+		ID      string `json:"kid"`
+		Subject string `json:"sub"`
+	}
+	for line := range strings.Lines(o.run("users", "list", "--json")) {
+		if err := json.Unmarshal([]byte(line), &users); err != nil {
+			t.Fatal(err)
+		}
+		people = append(people, users.Subject)
+	}
+	for line := range strings.Lines(o.run("keys", "list", "--json")) {
+		if err := json.Unmarshal([]byte(line), &keys); err != nil {
+			t.Fatal(err)
+		}
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	had := o.sent(t, program, "admin-v1.yaml", "admin_hooks", "https://"+o.address, filepath.Join(o.certificates, "all"), map[string]any{
+		"clients": names, "people": people, "kid": keys.ID, "node": host, "metadata": metadata,
+	}, "--max-examples", "6")
+	noErrors(t, server)
+	hadAll(t, had,
+		"accepts GET /admin/v1/clients 200", "accepts GET /admin/v1/clients/{id} 200", "accepts PUT /admin/v1/clients/{id} 200", "accepts PUT /admin/v1/clients/{id} 201",
+		"accepts POST /admin/v1/clients/{id}/disable 200", "accepts GET /admin/v1/people/{subject} 200", "accepts POST /admin/v1/people/{subject}/erase 202",
+		"accepts GET /admin/v1/keys/{kid} 200", "accepts GET /admin/v1/audit/entries 200", "accepts POST /admin/v1/audit/verify 200", "accepts GET /admin/v1/approvals/{id} 200",
+		"accepts POST /admin/v1/approvals/{id}/refuse 200", "accepts POST /admin/v1/people 201",
+		"refuses PUT /admin/v1/clients/{id} 400", "refuses PUT /admin/v1/clients/{id} 412", "refuses POST /admin/v1/clients/{id}/keys 428",
+		"refuses POST /admin/v1/approvals/{id}/approve 403", "refuses POST /admin/v1/grants/{id}/revoke 404", "refuses GET /admin/v1/consents 400")
+}

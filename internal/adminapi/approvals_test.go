@@ -271,4 +271,3 @@ func usesOf(keys []map[string]any, alg string) (uses []string) {
 	}
 	return uses
 }
-

@@ -753,6 +753,30 @@ func operation() []Group {
 				Remedy:  "Check telemetry.otlp_endpoint and the collector.",
 			},
 			{
+				Message: "admin request refused",
+				Levels:  []string{"warn"},
+				Fields:  []string{"correlation_id", "client_address", "operator", "method", "route", "status", "took", "outcome", "error"},
+				Cause: "A request to the admin API was refused: `outcome` is the code of the problem document. With operator_unknown or " +
+					"certificate_untrusted the operator is empty: somebody came with a certificate that is nobody's.",
+				Remedy: "For role_missing and operator_unknown look at `[[admin.operators]]`. When nobody of yours was it, find out who has " +
+					"certificates of admin.client_ca_file, and who reaches the listener.",
+			},
+			{
+				Message: "admin request failed",
+				Levels:  []string{"error"},
+				Fields:  []string{"correlation_id", "client_address", "operator", "method", "route", "status", "took", "outcome", "error"},
+				Cause:   "A request to the admin API was answered 5xx: usually the store or the HSM, which `error` names.",
+				Remedy:  "As for a line of a request with 5xx. Nothing is half done: what was changed is in the audit log.",
+			},
+			{
+				Message: "admin connection refused",
+				Levels:  []string{"warn"},
+				Fields:  []string{"error"},
+				Cause: "A connection to the admin API ended in its handshake: no certificate was shown, one that is not trusted, or plain text was " +
+					"spoken; or a file of `[admin]` cannot be read.",
+				Remedy: "Check the operator's certificate against admin.client_ca_file. Repeated lines from nobody of yours: limit who reaches the listener.",
+			},
+			{
 				Message: "metrics are not served any more",
 				Levels:  []string{"error"},
 				Fields:  []string{"error"},

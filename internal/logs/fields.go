@@ -45,6 +45,7 @@ func Fields() []Field {
 		{"next_attempt_at", "Time of the next try."},
 		{"next_try_in", "Time until the next try."},
 		{"operation", "What a system of the operator's own was asked to do."},
+		{"operator", "Operator who asks the admin API; empty where the certificate is nobody's."},
 		{"organisation", "Organisation that registered the client."},
 		{"outage", "How long an outage is survived."},
 		{"outcome", "`ok`, the OAuth error code of the answer, or `client_closed` (status 499): the client did not wait for it."},

@@ -39,6 +39,6 @@ func (s *server) administer(ctx context.Context, all *listeners) error {
 		return err
 	}
 	all.open = append(all.open, listener{Listener: opened, server: answers})
-	s.log.InfoContext(ctx, "admin API is served", "address", opened.Addr().String(), "operators", len(c.Operators))
+	s.log.InfoContext(ctx, "admin API is served", "address", opened.Addr().String(), "count", len(c.Operators))
 	return nil
 }

@@ -135,6 +135,7 @@ func titles() map[string]string {
 		"RFC 9421": "HTTP message signatures",
 		"RFC 9440": "Client-Cert header field",
 		"RFC 9449": "DPoP",
+		"RFC 9457": "Problem details for HTTP APIs",
 		"RFC 9470": "Step-up authentication challenge",
 		"RFC 9493": "Subject identifiers",
 		"RFC 9525": "Service identity in TLS",

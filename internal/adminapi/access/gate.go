@@ -225,7 +225,7 @@ func (g *guarded) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(ctx)
 	defer func() {
 		if panicked := recover(); panicked != nil {
-			g.Log.ErrorContext(ctx, "panic in request handler", "panic", fmt.Sprint(panicked), "stack", string(debug.Stack()))
+			g.Log.ErrorContext(ctx, "panic in request handler", "correlation_id", id, "panic", fmt.Sprint(panicked), "stack", string(debug.Stack()))
 			s.answer(written, r, ProblemOf(fmt.Errorf("panic: %v", panicked)))
 		}
 		g.report(ctx, r, s, g.Now().Sub(began))
@@ -287,17 +287,16 @@ func (g *guarded) report(ctx context.Context, r *http.Request, s *seen, took tim
 	if errors.Is(ctx.Err(), context.Canceled) && s.status == 0 {
 		return // nobody waits
 	}
-	details := []any{
-		"operator", s.operator, "method", r.Method, "path", s.path, "status", s.status, "took", took, "client_address", address.Host(r.RemoteAddr),
+	host, p := address.Host(r.RemoteAddr), s.problem
+	switch {
+	case p == nil:
+		g.Log.InfoContext(ctx, "admin request", "correlation_id", correlation.ID(ctx), "client_address", host, "operator", s.operator,
+			"method", r.Method, "route", s.path, "status", s.status, "took", took)
+	case p.Status >= http.StatusInternalServerError:
+		g.Log.ErrorContext(ctx, "admin request failed", "correlation_id", correlation.ID(ctx), "client_address", host, "operator", s.operator,
+			"method", r.Method, "route", s.path, "status", s.status, "took", took, "outcome", p.Code, "error", p.Error())
+	default:
+		g.Log.WarnContext(ctx, "admin request refused", "correlation_id", correlation.ID(ctx), "client_address", host, "operator", s.operator,
+			"method", r.Method, "route", s.path, "status", s.status, "took", took, "outcome", p.Code, "error", p.Error())
 	}
-	if s.problem == nil {
-		g.Log.InfoContext(ctx, "admin request", details...)
-		return
-	}
-	details = append(details, "code", s.problem.Code, "error", s.problem.Error())
-	if s.problem.Status >= http.StatusInternalServerError {
-		g.Log.ErrorContext(ctx, "admin request failed", details...)
-		return
-	}
-	g.Log.WarnContext(ctx, "admin request refused", details...)
 }
