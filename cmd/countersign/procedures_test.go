@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// operations is the page with the procedures.
-const operations = "../../docs/operations.md"
+// proceduresPage is the page with the procedures.
+const proceduresPage = "../../docs/operations.md"
 
 // step is a command of a listing, and the lines that it is shown to print.
 type step struct {
@@ -125,7 +125,7 @@ type procedure struct {
 // follow runs the commands of a section, and compares what they print.
 func (p *procedure) follow(section string) {
 	p.t.Helper()
-	page, err := os.ReadFile(operations)
+	page, err := os.ReadFile(proceduresPage)
 	if err != nil {
 		p.t.Fatal(err)
 	}
