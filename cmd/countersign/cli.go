@@ -20,8 +20,8 @@ type commands struct {
 	Keys      keysCommand           `cmd:"" help:"Manage signing keys."`
 	Clients   clientsCommand        `cmd:"" help:"Manage clients."`
 	Users     usercommands.Users    `cmd:"" help:"Manage the built-in user directory."`
-	Grants    grantsCommand         `cmd:"" help:"List and revoke what users and clients were granted."`
-	Consents  consentsCommand       `cmd:"" help:"List, read and end the consents that clients lodge."`
+	Grants    usercommands.Grants   `cmd:"" help:"List and revoke what users and clients were granted."`
+	Consents  usercommands.Consents `cmd:"" help:"List, read and end the consents that clients lodge."`
 	Devices   devicesCommand        `cmd:"" help:"Manage passkeys, approval apps and browser notifications."`
 	People    usercommands.People   `cmd:"" help:"Export or erase a user's data."`
 	Approvals operations.Approvals  `cmd:"" help:"Decide what needs four eyes, by the admin API."`

@@ -101,7 +101,7 @@ func (p *program) fetcher() (jose.Fetch, error) {
 func (p *program) userCommands() *usercommands.Program {
 	return &usercommands.Program{
 		Stdin: p.stdin, Stdout: p.stdout, Stderr: p.stderr, Now: p.now, Config: p.loadConfig, WithStore: p.withStore,
-		InputProblems: p.inputProblems, Reported: silentError{}, Remotely: p.admin.Address != "", Remote: p.remote,
+		InputProblems: p.inputProblems, Reported: silentError{}, Operate: p.operate, Remotely: p.admin.Address != "", Remote: p.remote,
 	}
 }
 

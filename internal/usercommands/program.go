@@ -28,6 +28,8 @@ type Program struct {
 	WithStore func(ctx context.Context, work func(store.Store) error) error
 	// InputProblems prints every problem of a file, and returns what the command ends with.
 	InputProblems func(file string, err error) error
+	// Operate does what an operator does by the admin API or by the configured store.
+	Operate func(ctx context.Context, work func(operations.Operations) error) error
 	// Remotely reports whether the admin API does what the commands say, which is then Remote.
 	Remotely bool
 	Remote   func() (*operations.Remote, error)

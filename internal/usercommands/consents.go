@@ -1,4 +1,4 @@
-package main
+package usercommands
 
 import (
 	"cmp"
@@ -9,8 +9,8 @@ import (
 	"countersign/internal/operations"
 )
 
-// consentsCommand manages the consents that clients lodge.
-type consentsCommand struct {
+// Consents manages the consents that clients lodge.
+type Consents struct {
 	List  consentsList  `cmd:"" help:"List the consents of a client or a user, the newest first."`
 	Show  consentsShow  `cmd:"" help:"Show a consent with its content."`
 	End   consentsEnd   `cmd:"" help:"End consents with their grants and tokens."`
@@ -18,7 +18,7 @@ type consentsCommand struct {
 }
 
 // Help implements kong.HelpProvider.
-func (consentsCommand) Help() string {
+func (Consents) Help() string {
 	return `A consent is lodged by a client before it asks for an authorization, as in open-banking ecosystems.
 Ending one ends its grant, codes and tokens at once, on all nodes.
 
@@ -36,14 +36,14 @@ type consentsList struct {
 }
 
 // Run implements the command.
-func (c consentsList) Run(ctx context.Context, p *program) error {
-	return p.operate(ctx, func(a operations.Operations) error {
+func (c consentsList) Run(ctx context.Context, p *Program) error {
+	return p.Operate(ctx, func(a operations.Operations) error {
 		listed, err := a.ListConsents(ctx, admin.Selection{User: c.User, Client: c.Client, Limit: c.Limit})
 		if err != nil {
 			return err
 		}
 		header := []string{"CONSENT", "CLIENT", "KIND", "STATUS", "SUBJECT", "CREATED", "CHANGED"}
-		return console.List(p.stdout, c.JSON, listed, header, func(k admin.ListedLodged) []string {
+		return console.List(p.Stdout, c.JSON, listed, header, func(k admin.ListedLodged) []string {
 			return []string{k.ID, k.ClientID, k.Kind, string(k.Status), cmp.Or(k.Subject, "-"), console.Time(k.CreatedAt), console.Time(k.ChangedAt)}
 		})
 	})
@@ -54,8 +54,8 @@ type consentsShow struct {
 }
 
 // Run implements the command.
-func (c consentsShow) Run(ctx context.Context, p *program) error {
-	return p.operate(ctx, func(a operations.Operations) error {
+func (c consentsShow) Run(ctx context.Context, p *Program) error {
+	return p.Operate(ctx, func(a operations.Operations) error {
 		found, err := a.ShowConsent(ctx, c.ID)
 		if err != nil {
 			return err
@@ -70,8 +70,8 @@ type consentsEnd struct {
 }
 
 // Run implements the command.
-func (c consentsEnd) Run(ctx context.Context, p *program) error {
-	return p.operate(ctx, func(a operations.Operations) error {
+func (c consentsEnd) Run(ctx context.Context, p *Program) error {
+	return p.Operate(ctx, func(a operations.Operations) error {
 		for _, id := range c.IDs {
 			ended, err := a.EndConsent(ctx, id, c.Reason)
 			if err != nil {
@@ -88,7 +88,7 @@ type consentsSpend struct {
 }
 
 // Run implements the command.
-func (c consentsSpend) Run(ctx context.Context, p *program) error {
+func (c consentsSpend) Run(ctx context.Context, p *Program) error {
 	return p.withAdmin(ctx, func(a *admin.Admin) error {
 		for _, id := range c.IDs {
 			spent, err := admin.Consents{Admin: a}.Spend(ctx, id)

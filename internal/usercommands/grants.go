@@ -1,4 +1,4 @@
-package main
+package usercommands
 
 import (
 	"cmp"
@@ -11,15 +11,15 @@ import (
 	"countersign/internal/operations"
 )
 
-// grantsCommand manages what users and clients were granted.
-type grantsCommand struct {
+// Grants manages what users and clients were granted.
+type Grants struct {
 	List     grantsList     `cmd:"" help:"List grants, the newest first."`
 	Consents grantsConsents `cmd:"" help:"List consents that are not asked for again, the newest first."`
 	Revoke   grantsRevoke   `cmd:"" help:"Revoke grants with their codes and tokens."`
 }
 
 // Help implements kong.HelpProvider.
-func (grantsCommand) Help() string {
+func (Grants) Help() string {
 	return `A grant is what a user allowed a client, or what a client has for itself. Revoking one ends
 its codes and tokens at once, on all nodes, and deletes the user's consent to the client.
 
@@ -46,9 +46,9 @@ func (s selection) chosen() admin.Selection {
 }
 
 // full says on standard error that there may be more.
-func (s selection) full(p *program, listed int) {
+func (s selection) full(p *Program, listed int) {
 	if listed == s.Limit {
-		fmt.Fprintf(p.stderr, "these are the newest %d; there may be more: --until shows earlier ones, --limit more\n", listed)
+		fmt.Fprintf(p.Stderr, "these are the newest %d; there may be more: --until shows earlier ones, --limit more\n", listed)
 	}
 }
 
@@ -57,15 +57,15 @@ type grantsList struct {
 }
 
 // Run implements the command.
-func (c grantsList) Run(ctx context.Context, p *program) error {
-	return p.operate(ctx, func(a operations.Operations) error {
+func (c grantsList) Run(ctx context.Context, p *Program) error {
+	return p.Operate(ctx, func(a operations.Operations) error {
 		listed, err := a.Grants(ctx, c.chosen())
 		if err != nil {
 			return err
 		}
 		c.full(p, len(listed))
 		header := []string{"GRANT", "CLIENT", "SUBJECT", "SCOPES", "DECIDED", "ENDS", "STATE"}
-		return console.List(p.stdout, c.JSON, listed, header, func(g admin.ListedGrant) []string {
+		return console.List(p.Stdout, c.JSON, listed, header, func(g admin.ListedGrant) []string {
 			return []string{g.ID, g.ClientID, cmp.Or(g.Subject, "-"), strings.Join(g.Scopes, " "), console.Time(g.CreatedAt), console.Time(g.ExpiresAt), g.State}
 		})
 	})
@@ -76,7 +76,7 @@ type grantsConsents struct {
 }
 
 // Run implements the command.
-func (c grantsConsents) Run(ctx context.Context, p *program) error {
+func (c grantsConsents) Run(ctx context.Context, p *Program) error {
 	return p.withAdmin(ctx, func(a *admin.Admin) error {
 		listed, err := a.Consents(ctx, c.chosen())
 		if err != nil {
@@ -84,7 +84,7 @@ func (c grantsConsents) Run(ctx context.Context, p *program) error {
 		}
 		c.full(p, len(listed))
 		header := []string{"SUBJECT", "CLIENT", "SCOPES", "CLAIMS", "DECIDED", "ENDS"}
-		return console.List(p.stdout, c.JSON, listed, header, func(k admin.ListedConsent) []string {
+		return console.List(p.Stdout, c.JSON, listed, header, func(k admin.ListedConsent) []string {
 			return []string{k.Subject, k.ClientID, strings.Join(k.Scopes, " "), strings.Join(k.Claims, " "), console.Time(k.CreatedAt), console.Time(k.ExpiresAt)}
 		})
 	})
@@ -95,8 +95,8 @@ type grantsRevoke struct {
 }
 
 // Run implements the command.
-func (c grantsRevoke) Run(ctx context.Context, p *program) error {
-	return p.operate(ctx, func(a operations.Operations) error {
+func (c grantsRevoke) Run(ctx context.Context, p *Program) error {
+	return p.Operate(ctx, func(a operations.Operations) error {
 		for _, id := range c.IDs {
 			if err := a.RevokeGrant(ctx, id); err != nil {
 				return err
