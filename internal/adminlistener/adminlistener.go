@@ -48,7 +48,7 @@ const (
 	requestTimeout = 60 * time.Second
 	// writeTimeout is longer, so that there is an answer.
 	writeTimeout = requestTimeout + 5*time.Second
-	headerBytes  = 16 << 10
+	headerBytes  = 64 << 10
 )
 
 // API is the admin API of one configuration.
