@@ -71,7 +71,7 @@ func (f File) Restore(ctx context.Context, from string) (kept string, err error)
 // again.
 func leftOut() []string {
 	return []string{"interactions", "hand_offs", "requests", "codes", "sessions", "session_clients", "logouts", "backchannel_requests", "pings", "enrolments",
-		"initial_tokens", "lodged_consents WHERE status = 'awaiting' OR once"}
+		"initial_tokens", "approvals", "lodged_consents WHERE status = 'awaiting' OR once"}
 }
 
 // idle reports whether a database is there, and refuses one that is open elsewhere: the last to close it removes its WAL.
