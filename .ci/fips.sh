@@ -16,6 +16,6 @@ test() { "$go" test -count=1 -timeout 20m -skip "$without" "$@"; }
 test ./dpop ./jar ./mtls ./signer ./internal/jose ./internal/httpsig ./internal/passkey ./internal/fips/... \
 	./fapi/token ./fapi/endpoint ./store/sqlite ./store/postgres/internal/pool
 test -run '^TestContractSoftHSM$' ./signer/pkcs11
-test -run '^TestContract' ./store/postgres
+test -run '^TestMigrate' ./store/postgres
 test -run '^TestNM11' ./internal/directory ./signer/pkcs11/internal/pin
 test -run '^(TestNM118|TestNM119)' ./cmd/countersign
