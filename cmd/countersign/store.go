@@ -73,5 +73,5 @@ func (c storeCopy) target(p *program) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return database.ConfiguredURL(settings)
+	return database.ConfiguredURL(settings, p.now)
 }

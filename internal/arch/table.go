@@ -50,10 +50,13 @@ func program() []Package {
 		{"internal/config", []string{
 			"fapi/claims", "fapi/profile", "fapi/rar/ready", "internal/config/asked", "internal/config/caches", "internal/config/filename",
 			"internal/config/observe", "internal/config/operators", "internal/config/position", "internal/config/signin", "internal/config/value", "internal/suggest",
+			"internal/config/observe", "internal/config/operators", "internal/config/position", "internal/config/storage",
+			"internal/config/value", "internal/suggest",
 		}},
 		{"internal/config/asked", []string{"internal/config/value"}},
 		{"internal/config/operators", []string{"internal/config/value", "mtls/dn"}},
 		{"internal/config/caches", nil},
+		{"internal/config/storage", []string{"internal/config/value"}},
 		{"internal/config/certificates", []string{"internal/config/value"}},
 		{"internal/config/change", []string{"internal/config/value"}},
 		{"internal/config/filename", nil},

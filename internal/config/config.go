@@ -13,6 +13,7 @@ import (
 	"countersign/internal/config/operators"
 	"countersign/internal/config/position"
 	"countersign/internal/config/signin"
+	"countersign/internal/config/storage"
 	"countersign/internal/config/value"
 )
 
@@ -26,6 +27,7 @@ type (
 	Secret    = value.Secret
 	Telemetry = observe.Telemetry
 	Login     = signin.Login
+	Store     = storage.Store
 )
 
 // Config is the whole file. Tags: toml names the key, doc describes it, default is the value of an absent key,
@@ -114,17 +116,6 @@ type TrustStore struct {
 	IntermediatesFile File   `toml:"intermediates_file" doc:"Further certificates, PEM, between those authorities and the clients'."`
 	Revocation        string `toml:"revocation" default:"off" enum:"off,soft,hard" doc:"Whether these certificates are looked up in CRLs and by OCSP."`
 	CRLFile           File   `toml:"crl_file" doc:"Certificate revocation lists, PEM, of these authorities."`
-}
-
-// Store is the database.
-type Store struct {
-	Driver string `toml:"driver" default:"sqlite" enum:"sqlite,postgres" doc:"sqlite for one node, postgres for several."`
-	File   File   `toml:"file" doc:"Database file of the sqlite driver."`
-	URL    Secret `toml:"url_file" doc:"File that holds the connection URL of the postgres driver: postgres://user:password@host/database?sslmode=verify-full. It is read again for each connection, so that a password in it can change."`
-	// NotifyURL is for what needs a session.
-	NotifyURL Secret `toml:"notify_url_file" doc:"File that holds a URL of the same database that leads past a pooler such as PgBouncer: for notifications of changes and for migrations. Needed where url_file leads to a pooler that hands each transaction to another session; without it changes are polled for, once a second."`
-	// MaxConnections bounds the pool of the postgres driver.
-	MaxConnections int `toml:"max_connections" default:"16" min:"2" max:"1000" doc:"Largest number of connections of the postgres driver."`
 }
 
 // Signer is the PKCS#11 token.

@@ -30,6 +30,9 @@ func (c *collector) rules(config *Config) {
 	c.trustStores(config)
 	c.networks("listen.ingress_networks", config.Listen.IngressNetworks)
 	c.store(&config.Store)
+	for _, p := range config.Store.Problems() {
+		c.add("store."+p.Key, "", "%s", p.Text)
+	}
 	keyRules{c}.signer(config)
 	c.lifetimes(config)
 	c.telemetry(&config.Telemetry)

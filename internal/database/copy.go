@@ -61,7 +61,7 @@ func TargetURL(location string) (string, error) {
 }
 
 // ConfiguredURL is the URL of the PostgreSQL of a configuration.
-func ConfiguredURL(c *config.Config) (string, error) {
+func ConfiguredURL(c *config.Config, now func() time.Time) (string, error) {
 	if c.Store.Driver != "postgres" {
 		return "", errors.New("the configured store is not PostgreSQL: give --to postgres:FILE, or set store.driver and store.url_file first")
 	}
@@ -69,5 +69,5 @@ func ConfiguredURL(c *config.Config) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("store.url_file: %w", err)
 	}
-	return string(address), nil
+	return newPassword(c, now).in(string(address))
 }

@@ -76,26 +76,27 @@ func newPostgres(c *config.Config, now func() time.Time, traces trace.TracerProv
 	}, nil
 }
 
-// reading reads a URL from a file, again and again.
-func reading(key string, file config.Secret) func() (string, error) {
+// reading reads a URL from a file, and its password, again and again.
+func reading(key string, file config.Secret, secret *password) func() (string, error) {
 	return func() (string, error) {
 		address, err := file.Read()
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", key, err)
 		}
-		return string(address), nil
+		return secret.in(string(address))
 	}
 }
 
 // Postgres is how the PostgreSQL of a configuration is reached. Its URLs are read again for each connection; now they must be
 // readable.
 func Postgres(c *config.Config, now func() time.Time, traces trace.TracerProvider) (postgres.Config, error) {
+	secret := newPassword(c, now)
 	settings := postgres.Config{
-		ReadURL: reading("store.url_file", c.Store.URL), Now: now, TracerProvider: traces, MaxConnections: c.Store.MaxConnections,
+		ReadURL: reading("store.url_file", c.Store.URL, secret), Now: now, TracerProvider: traces, MaxConnections: c.Store.MaxConnections,
 		KeepGrants: c.Retention.Grants.Std(), KeepBackchannel: c.Retention.BackchannelRequests.Std(),
 	}
 	if c.Store.NotifyURL != "" {
-		settings.ReadNotifyURL = reading("store.notify_url_file", c.Store.NotifyURL)
+		settings.ReadNotifyURL = reading("store.notify_url_file", c.Store.NotifyURL, secret)
 		if _, err := settings.ReadNotifyURL(); err != nil {
 			return settings, err
 		}

@@ -23,7 +23,7 @@ func (d *Doctor) files() (f Findings) {
 	c := d.Config
 	secrets := map[string]config.Secret{
 		"listen.key_file": c.Listen.KeyFile, "signer.pin_file": c.Signer.PINFile,
-		"store.url_file": c.Store.URL, "store.notify_url_file": c.Store.NotifyURL, "telemetry.otlp_headers_file": c.Telemetry.OTLPHeaders,
+		"store.url_file": c.Store.URL, "store.notify_url_file": c.Store.NotifyURL, "store.password_file": c.Store.PasswordFile, "telemetry.otlp_headers_file": c.Telemetry.OTLPHeaders,
 		"ciba.ping_keys_file": c.CIBA.PingKeys, "ciba.ping_key_file": c.CIBA.ClientCertificateKey, "metrics.key_file": c.Metrics.KeyFile, "admin.key_file": c.Admin.KeyFile,
 		"listen_mtls.ingress_secret_file": c.ListenMTLS.IngressSecret,
 	}

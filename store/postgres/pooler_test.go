@@ -322,3 +322,34 @@ func TestFD115PasswordRotates(t *testing.T) {
 		}
 	})
 }
+
+// Covers: NM-93. A pooler that keeps sessions or transactions is used; one that hands over each statement is refused by name, with what
+// to change, however it is asked about parameters of sessions.
+func TestNM93PoolModes(t *testing.T) {
+	database := migrated(t, cluster.Database(t))
+	const ignored = "ignore_startup_parameters = jit,lock_timeout,statement_timeout,plan_cache_mode,enable_seqscan,enable_hashjoin,enable_mergejoin,idle_in_transaction_session_timeout,extra_float_digits"
+	for _, mode := range []string{"session", "transaction"} {
+		for name, line := range map[string]string{"as it is": "", "that ignores parameters": ignored} {
+			t.Run("accepts the mode "+mode+", "+name, func(t *testing.T) {
+				s := opened(t, postgres.Config{URL: cluster.Pooler(t, database, mode, "default_pool_size = 5", line)})
+				if err := s.Ping(t.Context()); err != nil {
+					t.Error(err)
+				}
+				if err := oneFlow(s, time.Now(), mode+name, 3*time.Minute); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	for name, line := range map[string]string{"as it is": "", "that ignores parameters": ignored} {
+		t.Run("refuses the mode statement, "+name, func(t *testing.T) {
+			s, err := postgres.Open(t.Context(), postgres.Config{URL: cluster.Pooler(t, database, "statement", line)})
+			if err == nil {
+				s.Close()
+			}
+			if err == nil || !strings.Contains(err.Error(), "set pool_mode = transaction (or session) in PgBouncer") {
+				t.Error(err)
+			}
+		})
+	}
+}

@@ -155,7 +155,7 @@ func pooled(ctx context.Context, settings *pgx.ConnConfig) (bool, error) {
 		behindPooler(settings)
 		conn, err = pgx.ConnectConfig(ctx, settings)
 		if err == nil {
-			return true, conn.Close(ctx)
+			return true, errors.Join(transacts(ctx, conn), conn.Close(ctx))
 		}
 	}
 	if err != nil {
@@ -164,7 +164,27 @@ func pooled(ctx context.Context, settings *pgx.ConnConfig) (bool, error) {
 	var process uint32
 	// By the simple protocol: a statement that is prepared first may be looked for in another session.
 	err = conn.QueryRow(ctx, "SELECT pg_backend_pid()", pgx.QueryExecModeSimpleProtocol).Scan(&process)
-	return err == nil && process != conn.PgConn().PID(), errors.Join(err, conn.Close(ctx))
+	behind := err == nil && process != conn.PgConn().PID()
+	if behind {
+		err = transacts(ctx, conn)
+	}
+	return behind, errors.Join(err, conn.Close(ctx))
+}
+
+// errStatements is a pooler that hands over each statement.
+var errStatements = errors.New("the pooler hands each statement to another session, and so ends transactions: " +
+	"set pool_mode = transaction (or session) in PgBouncer, or name the database itself in store.url_file")
+
+// transacts refuses a pooler that does not keep a transaction together.
+func transacts(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, "BEGIN", pgx.QueryExecModeSimpleProtocol)
+	if err == nil {
+		_, err = conn.Exec(ctx, "COMMIT", pgx.QueryExecModeSimpleProtocol)
+	}
+	if failure, ok := errors.AsType[*pgconn.PgError](err); ok && failure.Code == "08P01" && strings.Contains(failure.Message, "statement pooling") {
+		return errStatements
+	}
+	return err
 }
 
 // unsupportedParameter reports whether a pooler refused a session parameter. A server says 42704 of one that it does not know.
