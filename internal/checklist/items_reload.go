@@ -12,6 +12,9 @@ func reloaded() []Group {
 			{ID: "NM-88", Section: "issue N, 5", Requires: "nothing is taken of a file that is being written"},
 			{ID: "NM-89", Section: "issue N, 5", Requires: "what needs a restart is named and keeps its value, and the rest is taken if it is right without it"},
 			{ID: "NM-90", Section: "issue N, 5", Requires: "config check says what a reload would take, and changes nothing"},
+			{ID: "NM-91", Section: "issue N, 5", Requires: "the password of the database is read again for each connection: from a file, or from what a program prints"},
+			{ID: "NM-92", Section: "issue N, 5", Requires: "so is the certificate that is shown to the database"},
+			{ID: "NM-93", Section: "PgBouncer, pool_mode", Requires: "poolers that keep sessions or transactions work; one that hands over each statement is refused by name"},
 		},
 	}}
 }

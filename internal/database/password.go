@@ -71,7 +71,8 @@ func (p *password) in(address string) (string, error) {
 	if strings.Contains(address, "?") {
 		separator = "&"
 	}
-	return address + separator + "password=" + url.QueryEscape(secret), nil
+	// A plus is one there, and no space.
+	return address + separator + "password=" + strings.ReplaceAll(url.QueryEscape(secret), "+", "%20"), nil
 }
 
 // read reads the file, or runs the command.
