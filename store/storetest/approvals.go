@@ -237,8 +237,12 @@ func testChangeEvidence(f *fixture) {
 		{"EndSessions", func(e store.Evidence) error { return f.EndSessions(f.Context(), "1", e) }, nil},
 		{"AddKey", func(e store.Evidence) error { return f.AddKey(f.Context(), key, e) }, nil},
 		{"AddKey again", func(e store.Evidence) error { return f.AddKey(f.Context(), key, e) }, store.ErrConflict},
-		{"MoveKey", func(e store.Evidence) error { return f.MoveKey(f.Context(), "kid", "published", "active", f.clock.Now(), e) }, nil},
-		{"MoveKey again", func(e store.Evidence) error { return f.MoveKey(f.Context(), "kid", "published", "active", f.clock.Now(), e) }, store.ErrConflict},
+		{"MoveKey", func(e store.Evidence) error {
+			return f.MoveKey(f.Context(), "kid", "published", "active", f.clock.Now(), e)
+		}, nil},
+		{"MoveKey again", func(e store.Evidence) error {
+			return f.MoveKey(f.Context(), "kid", "published", "active", f.clock.Now(), e)
+		}, store.ErrConflict},
 		{"SetKeyURIs", func(e store.Evidence) error { return f.SetKeyURIs(f.Context(), "kid", key.URIs, nil, e) }, nil},
 		{"SetKeyURIs of none", func(e store.Evidence) error { return f.SetKeyURIs(f.Context(), "none", key.URIs, nil, e) }, store.ErrNotFound},
 	} {
