@@ -5,10 +5,12 @@ import (
 
 	"countersign/internal/console"
 	"countersign/internal/database"
+	"countersign/internal/issuers/flag"
 )
 
 // backupCommand copies the embedded database.
 type backupCommand struct {
+	flag.Of
 	File string `arg:"" type:"path" help:"The new file. It holds what the database holds: keep it as safe."`
 }
 
@@ -37,6 +39,7 @@ func (c backupCommand) Run(ctx context.Context, p *program) error {
 
 // restoreCommand restores a backup.
 type restoreCommand struct {
+	flag.Of
 	File string `arg:"" type:"existingfile" help:"A file that countersign backup wrote."`
 }
 

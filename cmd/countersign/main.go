@@ -25,6 +25,8 @@ import (
 	"countersign/internal/admin"
 	"countersign/internal/config"
 	"countersign/internal/console"
+	"countersign/internal/issuers"
+	"countersign/internal/issuers/flag"
 	"countersign/internal/operations"
 	"countersign/internal/usercommands"
 	"countersign/signer"
@@ -73,7 +75,7 @@ func newParser(ctx context.Context, cli *commands, p *program) *kong.Kong {
 		kong.Writers(p.stdout, p.stderr),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.Vars{"profile": admin.DefaultProfile, "profiles": strings.Join(profile.Bases(), ", ") + ", or another of countersign profile list"},
-		kong.Bind(p, &operations.Terminal{Stdout: p.stdout, Remote: p.remote}),
+		kong.Bind(p, &p.issuer, &operations.Terminal{Stdout: p.stdout, Remote: p.remote}),
 		kong.BindToProvider(func() (*usercommands.Program, error) { return p.userCommands(), nil }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)
@@ -109,6 +111,8 @@ type program struct {
 	configFile string
 	// admin are the flags of the admin API.
 	admin operations.Flags
+	// issuer is the --issuer flag.
+	issuer flag.Chosen
 }
 
 // fail prints what went wrong and returns the exit code; 0 for nil.
@@ -127,7 +131,7 @@ func (p *program) fail(err error) int {
 	fmt.Fprintf(p.stderr, "countersign: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
 	_, wrongUse := errors.AsType[*admin.UsageError](err)
 	switch {
-	case wrongUse:
+	case wrongUse, errors.Is(err, issuers.ErrUnknown):
 		return exitUsage
 	case errors.Is(err, pkcs11.ErrOperator):
 		return exitPIN
@@ -174,5 +178,8 @@ func (p *program) load(load func(string) (*config.Config, error)) (*config.Confi
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, admin.Usagef("there is no configuration file %s; `countersign init` makes one", path)
 	}
-	return c, err
+	if err != nil {
+		return nil, err
+	}
+	return issuers.Named(c, p.issuer.Name)
 }

@@ -111,7 +111,7 @@ func TestErrorRendering(t *testing.T) {
 		users        []string
 	}{
 		// To a client: JSON. Event.Write chooses the form of the route; what has no route writes the usual one.
-		{"internal/oauth", "Write", []string{"fapi/event.Event.Write", "internal/pages.Layout.Render", "internal/pages.Pages.renderFrame", "internal/serve.guardCertificates"}},
+		{"internal/oauth", "Write", []string{"fapi/event.Event.Write", "internal/issuing.unavailable", "internal/pages.Layout.Render", "internal/pages.Pages.renderFrame", "internal/serve.guardCertificates"}},
 		{"internal/oauth", "WriteBare", []string{"fapi/event.Event.Write"}},
 		{"fapi/event", "Event.Write", []string{"fapi/endpoint.Refuse", "fapi/event.Guard.Wrap"}},
 		// To a user: the error page.

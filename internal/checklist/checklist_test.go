@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 957 {
+	if len(seen) != 1000 {
 		t.Errorf("%d items", len(seen))
 	}
 }

@@ -9,6 +9,7 @@ package config
 import (
 	"countersign/internal/config/asked"
 	"countersign/internal/config/caches"
+	"countersign/internal/config/issuers"
 	"countersign/internal/config/observe"
 	"countersign/internal/config/operators"
 	"countersign/internal/config/position"
@@ -20,7 +21,11 @@ import (
 // The types of values that are more than texts and numbers, and of tables that are described elsewhere.
 type (
 	AuthorizationDetail = asked.AuthorizationDetail
+	CIBA                = asked.CIBA
+	HintIssuer          = asked.HintIssuer
+	Issuer              = issuers.Issuer
 	ResourceServer      = asked.ResourceServer
+	Scope               = asked.Scope
 
 	Duration  = value.Duration
 	File      = value.File
@@ -69,6 +74,7 @@ type Config struct {
 	Registration Registration `toml:"registration" reload:"live" doc:"Clients that register themselves (RFC 7591, RFC 7592)."`
 	Outbound     Outbound     `toml:"outbound" reload:"live" doc:"What the server itself reaches: jwks_uri, sector_identifier_uri and notification endpoints of clients. Only public addresses are reached, never redirects followed. Of each of the three, and of web push, 64 are reached at once, 4 of them (16 for notifications) for one organisation; what waits longer than 2 seconds for its turn is answered 503 with Retry-After."`
 
+	Issuers              []Issuer              `toml:"issuers" reload:"live" doc:"Further issuers that this process serves beside the one of this file, which is named main. Added and removed without a restart. See docs/issuers.md."`
 	TrustStores          []TrustStore          `toml:"trust_stores" reload:"live" doc:"Further sets of authorities for client certificates, such as those of one ecosystem each. A client whose registration names one in tls_client_auth_trust_store is held to that one alone, all others to listen_mtls.client_ca_file."`
 	Directories          []Directory           `toml:"directories" reload:"live" doc:"Directories of participants that vouch for clients by software statements (RFC 7591 §2.3), and suspend them. See docs/directory.md."`
 	Scopes               []Scope               `toml:"scopes" reload:"live" doc:"Scope values beyond openid, offline_access and the OpenID Connect claim scopes, with the sentence that users read when they decide."`
@@ -233,32 +239,6 @@ type ACRNames struct {
 	Password string `toml:"password" doc:"Names of urn:countersign:acr:password, such as urn:brasil:openbanking:loa2. A password alone is no strong customer authentication."`
 }
 
-// CIBA is backchannel authentication.
-type CIBA struct {
-	Enabled              bool     `toml:"enabled" default:"false" doc:"Offer /backchannel, where clients ask users, and the grant type that redeems what they allowed."`
-	Lifetime             Duration `toml:"lifetime" default:"2m" min:"10s" max:"10m" doc:"How long a request waits for the user when its client requests no expiry."`
-	MaxLifetime          Duration `toml:"max_lifetime" default:"10m" min:"10s" max:"1h" doc:"What a requested_expiry is cut to."`
-	Interval             Duration `toml:"interval" default:"5s" min:"1s" max:"1m" doc:"Least time between two polls of one request. A client that polls sooner gets slow_down, and must wait 5s longer from then on."`
-	LongPoll             Duration `toml:"long_poll" default:"0s" min:"0s" max:"15s" doc:"How long a poll is held while the request is pending; 0s answers at once. Clients must be ready for it (CIBA Core §11), and ingresses too."`
-	PendingPerUser       int      `toml:"pending_per_person" lax:"more" default:"5" min:"1" max:"100" doc:"Requests of all clients that may be pending for one user at once."`
-	PendingPerClient     int      `toml:"pending_per_client" lax:"more" default:"3" min:"1" max:"100" doc:"Requests of one client that may be pending for one user at once."`
-	PendingPerOrg        int      `toml:"pending_per_organisation" lax:"more" default:"3" min:"1" max:"100" doc:"Requests of all clients of one organisation that may be pending for one user at once. One less than pending_per_person at most, so that others keep a place."`
-	UserPerMinute        int      `toml:"person_per_minute" lax:"more" default:"3" min:"1" max:"60" doc:"How often a minute one client may ask one user, after a burst, on all nodes together."`
-	UserBurst            int      `toml:"person_burst" lax:"more" default:"5" min:"1" max:"1000" doc:"How often one client may ask one user at once."`
-	OrgPerMinute         int      `toml:"organisation_per_minute" lax:"more" default:"5" min:"1" max:"60" doc:"How often a minute all clients of one organisation together may ask one user, after a burst."`
-	OrgBurst             int      `toml:"organisation_burst" lax:"more" default:"8" min:"1" max:"1000" doc:"How often they may ask one user at once."`
-	TotalPerMinute       int      `toml:"total_per_minute" lax:"more" default:"20" min:"1" max:"60" doc:"How often a minute all clients together may ask one user, after a burst."`
-	TotalBurst           int      `toml:"total_burst" lax:"more" default:"30" min:"1" max:"1000" doc:"How often they may ask one user at once."`
-	DenialPause          Duration `toml:"denial_pause" lax:"less" default:"15s" min:"1s" max:"1h" doc:"How long an organisation waits before it may ask a user again who has denied three times in a row. It doubles with each denial after that, up to a day."`
-	BindingMessage       string   `toml:"binding_message" lax:"other" default:"always" enum:"always,always_ask" doc:"Which requests without authorization_details need a binding_message (FAPI-CIBA §5.2.2-2): all of them, or those for a scope with always_ask."`
-	LoginHint            string   `toml:"login_hint" default:"username" enum:"username,subject" doc:"What a login_hint is."`
-	PingKeys             Secret   `toml:"ping_keys_file" doc:"File of keys, 32 bytes in base64url, one a line, that encrypt pending notifications in the database: the first encrypts, all decrypt. The same on all nodes. Without it clients poll. Made by: countersign keys ping-key."`
-	ClientCertificate    File     `toml:"ping_certificate_file" doc:"Certificate, PEM, that is shown to notification endpoints that ask for one."`
-	ClientCertificateKey Secret   `toml:"ping_key_file" doc:"Private key of that certificate, PEM."`
-
-	HintIssuers []HintIssuer `toml:"login_hint_issuers" doc:"Whose login_hint_token is accepted. Without any there is no such hint."`
-}
-
 // ClaimsSource is an API for claims about users.
 type ClaimsSource struct {
 	Address         string   `toml:"address" doc:"https address to which questions about users are posted."`
@@ -286,12 +266,6 @@ type ApprovalApps struct {
 	PasswordAMR string `toml:"password_amr" default:"pin pwd user" doc:"Authentication methods (RFC 8176) that it may claim. None that say more than a password does, such as hwk, fpt or mfa."`
 	PasskeyACR  string `toml:"passkey_acr" default:"urn:countersign:acr:passkey urn:countersign:acr:password" doc:"The same for one that was enrolled under a passkey, or by an operator with --level passkey."`
 	PasskeyAMR  string `toml:"passkey_amr" default:"face fpt geo hwk iris kba mca mfa otp pin pop pwd rba retina sc sms swk tel user vbm wia" doc:"The same for one that was enrolled under a passkey, or by an operator with --level passkey."`
-}
-
-// HintIssuer signs login_hint_tokens.
-type HintIssuer struct {
-	Issuer   string `toml:"issuer" required:"true" doc:"The iss of its tokens."`
-	JWKSFile File   `toml:"jwks_file" required:"true" doc:"Its public keys, a JWK Set."`
 }
 
 // Registration is dynamic client registration.
@@ -323,13 +297,4 @@ type Retention struct {
 // Resources are built-in protected resources.
 type Resources struct {
 	SampleAccounts bool `toml:"sample_accounts" lax:"other" default:"false" doc:"Answer /accounts with invented accounts, to try the flow. It needs the scope accounts."`
-}
-
-// Scope is a scope value.
-type Scope struct {
-	Name        string `toml:"name" required:"true" doc:"The scope value (RFC 6749 §3.3)."`
-	Description string `toml:"description" required:"true" doc:"What the user allows, in one sentence."`
-	AlwaysAsk   bool   `toml:"always_ask" default:"false" doc:"Ask the user each time, also for what was allowed before."`
-
-	Descriptions map[string]string `toml:"descriptions" doc:"The sentence in other languages of brand.locales, by language, such as pt-BR; description is for the rest."`
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"countersign/internal/config/issuers"
 	"countersign/internal/config/position"
 )
 
@@ -25,7 +26,11 @@ func Load(file string) (*Config, error) { return load(file, true) }
 // are out of reach.
 func LoadValues(file string) (*Config, error) { return load(file, false) }
 
-func load(name string, files bool) (*Config, error) {
+// LoadIssuer is [Load] of the file of one of several issuers (docs/issuers.md). What belongs to the process is refused in it, and is
+// that of the main configuration.
+func LoadIssuer(file string, main *Config) (*Config, error) { return load(file, true, main) }
+
+func load(name string, files bool, main ...*Config) (*Config, error) {
 	file, err := os.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("config: %w", err)
@@ -38,11 +43,14 @@ func load(name string, files bool) (*Config, error) {
 	if len(document) > maxFile {
 		return nil, fmt.Errorf("config: %s is larger than %d bytes", name, maxFile)
 	}
-	return parse(name, document, files)
+	return parse(name, document, files, main...)
 }
 
-// parse is everything behind reading the file.
-func parse(name string, document []byte, files bool) (*Config, error) {
+// Name is the name of the file that was read.
+func (c *Config) Name() string { return c.name }
+
+// parse is everything behind reading the file; main is what an issuer's file takes the rest from.
+func parse(name string, document []byte, files bool, main ...*Config) (*Config, error) {
 	c := &collector{wrong: map[string]bool{}}
 	var tree map[string]any
 	if err := toml.Unmarshal(document, &tree); err != nil {
@@ -50,6 +58,11 @@ func parse(name string, document []byte, files bool) (*Config, error) {
 		return nil, c.report(name)
 	}
 	c.positions = position.Locate(document)
+	for _, main := range main {
+		for _, key := range issuers.Inherit(tree, *main) {
+			c.add(key, "", "belongs to the process; set it in the main file, %s", main.name)
+		}
+	}
 	config := &Config{folder: filepath.Dir(name), name: name, positions: c.positions}
 	c.validate(tree)
 	c.fill(reflect.ValueOf(config).Elem(), "", tree)

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"countersign/internal/config/filename"
+	"countersign/internal/config/issuers"
 	"countersign/internal/config/observe"
 	"countersign/internal/config/value"
 )
@@ -41,6 +42,9 @@ func (c *collector) rules(config *Config) {
 	}
 	for _, p := range config.Admin.Problems(config.Listen.Address, config.ListenMTLS.Address, config.Metrics.Listen) {
 		c.add("admin."+p.Key, quote(p.Value), "%s", p.Text)
+	}
+	for _, p := range issuers.Problems(config.Issuers) {
+		c.add(p.Key, quote(p.Value), "%s", p.Text)
 	}
 	c.scopes(config)
 	c.resourceServers(config)

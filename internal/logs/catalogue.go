@@ -450,6 +450,39 @@ func keys() []Group {
 				Remedy:  "As for that line. `/health/ready` answers 200 when an HSM signs.",
 			},
 			{
+				Message: "issuer not opened; will be retried",
+				Levels:  []string{"error"},
+				Fields:  []string{"issuer_name", "error"},
+				Cause: "One of several issuers (docs/issuers.md) cannot be opened: its store is away or not migrated, or has the identity or " +
+					"a key of another issuer's. Its host is answered 503, or as before where it was served with an older file; the other issuers " +
+					"are served. Logged once for each reason.",
+				Remedy: "The error says what: for a schema, `countersign migrate up --issuer NAME`; for a store that is another's or a copy " +
+					"of it, give each issuer a store of its own. It is tried again every 5 seconds.",
+			},
+			{
+				Message: "issuers not changed; keeping previous",
+				Levels:  []string{"error"},
+				Fields:  []string{"error"},
+				Cause: "The list of issuers in the main file, or one of their files, has changed and is wrong. Nothing of the change is " +
+					"used: the issuers are served as before.",
+				Remedy: "The error names the file, the line and the key. `countersign config print --issuer NAME` checks one. The files are " +
+					"read again when they change, or on SIGHUP.",
+			},
+			{
+				Message: "issuers not shown",
+				Levels:  []string{"error"},
+				Fields:  []string{"error"},
+				Cause:   "Two issuers have the same host, which their configurations were checked for: a fault of the server.",
+				Remedy:  "Report it, with the configurations' issuer and listen_mtls.url.",
+			},
+			{
+				Message: "admin API not served; its issuer was not opened at the start",
+				Levels:  []string{"error"},
+				Cause: "The admin API is that of the main file's issuer, which could not be opened when the server started (the line " +
+					"`issuer not opened; will be retried`).",
+				Remedy: "Mend what that line says, and restart the server.",
+			},
+			{
 				Message: "token has fewer sessions than signer.sessions",
 				Levels:  []string{"warn"},
 				Fields:  []string{"count"},

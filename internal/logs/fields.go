@@ -34,6 +34,8 @@ func Fields() []Field {
 		{"hsm", "The HSM, by the name of its configuration."},
 		{"in_a_row", "Number of failures without a success between."},
 		{"issuer", "The issuer identifier."},
+		{"issuer_name", "Which of several issuers it is about, as the configuration names it; absent where there is one."},
+		{"issuers", "The names of the issuers, separated by spaces."},
 		{"jwks_uri", "Address of a client's key set; empty if the registration has the keys."},
 		{"key", "Key of the configuration."},
 		{"keys", "Keys of the configuration, with their values and the defaults."},

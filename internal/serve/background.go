@@ -10,6 +10,7 @@ import (
 	"countersign/internal/admin"
 	"countersign/internal/auditlog"
 	"countersign/internal/ceremony"
+	"countersign/internal/condition"
 	"countersign/internal/observing"
 	"countersign/internal/pause"
 	"countersign/store"
@@ -19,7 +20,7 @@ import (
 // is recorded and the audit log is sealed before that.
 func (s *server) start(ctx context.Context) (wait func()) {
 	go purge(ctx, s.store, s.log)
-	go s.watchCondition(ctx)
+	go condition.Watch(ctx, s.store, s.log)
 	if shared, ok := s.store.(store.Watcher); ok {
 		go shared.Watch(ctx, s.live.onChange)
 	}

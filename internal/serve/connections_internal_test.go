@@ -4,36 +4,9 @@ import (
 	"bytes"
 	"log/slog"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
-
-	"countersign/internal/config"
 )
-
-// TestMostConnections: what is configured, or what the limit of open files leaves.
-//
-// Covers: FD-107.
-func TestMostConnections(t *testing.T) {
-	var before syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
-		t.Fatal(err)
-	}
-	c := &config.Config{}
-	c.Store.MaxConnections = 16
-	all, err := mostConnections(c)
-	if err != nil || all >= int(before.Cur) || all < leastConnections {
-		t.Errorf("%d of %d files, %v", all, before.Cur, err)
-	}
-	c.Signer.Replicas = make([]config.Replica, 2)
-	if fewer, err := mostConnections(c); err != nil || before.Cur < 1<<20 && all-fewer != 2*filesPerToken {
-		t.Errorf("two more tokens leave %d instead of %d, %v", fewer, all, err)
-	}
-	c.Limits.Connections = 7
-	if configured, err := mostConnections(c); err != nil || configured != 7 {
-		t.Errorf("%d, %v; want 7", configured, err)
-	}
-}
 
 // TestAcceptFailureIsLogged: a line, once a minute, though net/http says it many times a second; no other problem of a
 // connection is taken for one.

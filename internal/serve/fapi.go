@@ -24,12 +24,14 @@ import (
 	"countersign/fapi/registration"
 	"countersign/fapi/request"
 	"countersign/fapi/scope"
+	"countersign/internal/clienttrust"
 	"countersign/internal/config"
 	"countersign/internal/directory"
 	"countersign/internal/limit"
 	"countersign/internal/memory"
 	"countersign/internal/pages"
 	"countersign/internal/reread"
+	"countersign/internal/sample"
 	"countersign/mtls"
 )
 
@@ -101,7 +103,7 @@ func (s *server) offered(ctx context.Context) (fapi.Config, error) {
 	if c.ListenMTLS.Address != "" {
 		settings.MTLSIssuer = c.ListenMTLS.URL
 	}
-	trust, stores, trustErr := clientTrust(ctx, c, s.reload, s.Now, s.log)
+	trust, stores, trustErr := clienttrust.Read(ctx, c, s.reload, s.Now, s.log)
 	settings.ClientTrust, settings.TrustStores = trust, stores
 	brandErr := s.speak(&settings)
 	source, sourceErr := s.claimsSource()
@@ -160,7 +162,7 @@ func offer(settings *fapi.Config, c *config.Config, reload *reread.Files, now fu
 		})
 	}
 	if c.Resources.SampleAccounts {
-		settings.Resources = append(settings.Resources, sampleAccounts())
+		settings.Resources = append(settings.Resources, sample.Accounts())
 	}
 	for _, known := range c.ResourceServers {
 		settings.ResourceServers = append(settings.ResourceServers, scope.ResourceServer{

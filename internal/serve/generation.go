@@ -130,6 +130,16 @@ func (l *live) handler(of func(*generation) http.Handler) http.Handler {
 	})
 }
 
+// of answers on the listener for browsers, or on the one for client certificates.
+func (l *live) of(mutual bool) http.Handler {
+	return l.handler(func(g *generation) http.Handler {
+		if mutual {
+			return g.certificates
+		}
+		return g.browsers
+	})
+}
+
 // use has all requests from now on answered by a generation. The one before ends when it has answered its last.
 func (l *live) use(ctx context.Context, next *generation) {
 	next.run(&l.jobs)
@@ -179,12 +189,15 @@ func (l *live) drain() {
 	l.current.Load().endpoints.Drain()
 }
 
-// tls is that of a listener: connections that are open keep the certificate that they were opened with.
-func (l *live) tls(requestClientCertificate bool) *tls.Config {
+// certificate is a [tls.Config.GetCertificate].
+func (l *live) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return l.current.Load().shown.current.Load(), nil
+}
+
+// tlsConfig is that of a listener: connections that are open keep the certificate that they were opened with.
+func tlsConfig(certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error), requestClientCertificate bool) *tls.Config {
 	made := mtls.ServerConfig(nil, requestClientCertificate)
-	made.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-		return l.current.Load().shown.current.Load(), nil
-	}
+	made.GetCertificate = certificate
 	return made
 }
 

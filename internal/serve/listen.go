@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	stdlog "log"
@@ -20,8 +21,8 @@ import (
 
 // listeners are the ports that are open, with what answers on them.
 type listeners struct {
-	open []listener
-	live *live
+	open  []listener
+	front front
 	// closing has each answer end its connection.
 	closing *atomic.Bool
 }
@@ -33,24 +34,35 @@ type listener struct {
 	plain bool
 }
 
+// front is what is behind the listeners: one issuer, or several by their hosts.
+type front struct {
+	// certificate chooses the TLS certificate of a connection.
+	certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	// handler answers on the listener for browsers, or on the one for client certificates.
+	handler func(mutual bool) http.Handler
+	// refusals are told of certificates that the handshake refuses.
+	refusals *refusals
+	// drain has readiness report not ready.
+	drain func()
+	// limits are those in use.
+	limits func() config.Limits
+	// connections are those of all listeners.
+	connections *bounded.Connections
+}
+
 // listen opens the ports: one for browsers and most clients and, when configured, one that asks for client
 // certificates.
-func listen(ctx context.Context, c *config.Config, live *live, refusals *refusals, now func() time.Time, log *slog.Logger) (*listeners, error) {
-	most, err := mostConnections(c)
-	if err != nil {
-		return nil, fmt.Errorf("read the limit of open files; set limits.connections: %w", err)
-	}
+func listen(ctx context.Context, c *config.Config, f front, log *slog.Logger) (*listeners, error) {
 	closing := &atomic.Bool{}
-	live.connections = bounded.New(most, now, log)
-	all := &listeners{live: live, closing: closing}
-	add := func(key, address string, handler func(*generation) http.Handler, source string) error {
+	all := &listeners{front: f, closing: closing}
+	add := func(key, address string, mutual bool, source string) error {
 		opened, plain, err := listening.Open(ctx, address)
 		if err != nil {
 			return listening.Error(key, address, err)
 		}
 		server := &http.Server{
-			Handler:           closeWhen(closing, live.handler(handler)),
-			TLSConfig:         live.tls(source != ""),
+			Handler:           closeWhen(closing, f.handler(mutual)),
+			TLSConfig:         tlsConfig(f.certificate, mutual),
 			MaxHeaderBytes:    c.Limits.HeaderBytes,
 			ReadHeaderTimeout: c.Limits.ReadHeaderTimeout.Std(),
 			ReadTimeout:       c.Limits.ReadTimeout.Std(),
@@ -58,24 +70,23 @@ func listen(ctx context.Context, c *config.Config, live *live, refusals *refusal
 			IdleTimeout:       c.Limits.IdleTimeout.Std(),
 		}
 		seen := &handshakes{}
-		server.ErrorLog = stdlog.New(connectionLog{refusals, seen, log}, "", 0)
-		if source != "" {
+		server.ErrorLog = stdlog.New(connectionLog{f.refusals, seen, log}, "", 0)
+		if mutual {
 			seen.watch(server)
 		}
-		server.ConnState = live.connections.Watch(server.ConnState)
-		opened = live.connections.Listener(opened)
+		server.ConnState = f.connections.Watch(server.ConnState)
+		opened = f.connections.Listener(opened)
 		if source == mtls.SourceProxyProtocol {
 			opened, server.ConnContext = mtls.ProxyListener(opened), mtls.ProxyContext
 		}
 		all.open = append(all.open, listener{opened, server, plain})
 		return nil
 	}
-	if err := add("listen.address", c.Listen.Address, func(g *generation) http.Handler { return g.browsers }, ""); err != nil {
+	if err := add("listen.address", c.Listen.Address, false, ""); err != nil {
 		return nil, err
 	}
 	if c.ListenMTLS.Address != "" {
-		forCertificates := func(g *generation) http.Handler { return g.certificates }
-		if err := add("listen_mtls.address", c.ListenMTLS.Address, forCertificates, c.ListenMTLS.Source); err != nil {
+		if err := add("listen_mtls.address", c.ListenMTLS.Address, true, c.ListenMTLS.Source); err != nil {
 			return nil, errors.Join(err, all.open[0].Close())
 		}
 	}
@@ -106,14 +117,14 @@ func (l *listeners) serve(ctx context.Context, log *slog.Logger) error {
 	var err error
 	select {
 	case <-ctx.Done():
-		log.Info("stopping; finishing requests in flight", "timeout", l.limits().ShutdownTimeout.Std())
+		log.Info("stopping; finishing requests in flight", "timeout", l.front.limits().ShutdownTimeout.Std())
 	case err = <-failed:
 	}
 	warn(log, "systemd notification failed", systemd.Notify(systemd.Stopping))
-	l.live.drain()
+	l.front.drain()
 	l.closing.Store(true)
 	// Meanwhile a load balancer notices.
-	if drainFor := l.limits().DrainTime.Std(); err == nil && drainFor > 0 {
+	if drainFor := l.front.limits().DrainTime.Std(); err == nil && drainFor > 0 {
 		log.Info("draining; readiness reports not ready", "drain_time", drainFor)
 		over := time.NewTimer(drainFor)
 		select {
@@ -122,7 +133,7 @@ func (l *listeners) serve(ctx context.Context, log *slog.Logger) error {
 		}
 		over.Stop()
 	}
-	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.limits().ShutdownTimeout.Std())
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.front.limits().ShutdownTimeout.Std())
 	defer cancel()
 	ends := make(chan error, len(l.open))
 	for _, each := range l.open {
@@ -136,9 +147,6 @@ func (l *listeners) serve(ctx context.Context, log *slog.Logger) error {
 	log.Info("stopped")
 	return err
 }
-
-// limits are those of the configuration in use.
-func (l *listeners) limits() config.Limits { return l.live.current.Load().config.Limits }
 
 // closeWhen has answers end their connections: HTTP/1.1 by Connection: close, and HTTP/2 by GOAWAY, which net/http sends
 // for that header. So connections end by an answer, and none is cut off under a request that is on its way.

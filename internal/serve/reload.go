@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"countersign/internal/capacity"
 	"countersign/internal/config"
 	"countersign/internal/config/change"
 	"countersign/internal/hsm"
@@ -42,6 +43,11 @@ func (s *server) check(ctx context.Context, told bool) {
 		warn(s.log, "systemd notification failed", systemd.Notify(systemd.Reloading))
 		defer func() { warn(s.log, "systemd notification failed", systemd.Notify(systemd.Ready)) }()
 	}
+	s.checkFiles(ctx, told)
+}
+
+// checkFiles is check without a word.
+func (s *server) checkFiles(ctx context.Context, told bool) {
 	if !s.live.configuration.Check(ctx, told) {
 		s.live.current.Load().files.Check(ctx, told)
 	}
@@ -95,7 +101,7 @@ func (s *server) prepare(ctx, background context.Context) (reread.Prepared, erro
 func (s *server) use(background context.Context, made *generation) {
 	s.live.use(background, made)
 	s.level.Set(logLevel(made.config.Telemetry))
-	if most, err := mostConnections(made.config); err == nil { // else it is as before
+	if most, err := capacity.Connections(made.config); err == nil && s.live.connections != nil { // else it is as before
 		s.live.connections.Limit(most)
 	}
 	s.observer.Configured(made.config)

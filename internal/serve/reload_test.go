@@ -23,7 +23,6 @@ import (
 	"countersign/internal/config"
 	"countersign/internal/reread"
 	"countersign/mtls"
-	"countersign/store"
 )
 
 // pairHost is the host for which all pairs are.
@@ -99,7 +98,7 @@ func TestFD116Certificate(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	var live live
 	live.current.Store(&generation{shown: s})
-	listener := tls.NewListener(server.Listener, live.tls(false))
+	listener := tls.NewListener(server.Listener, tlsConfig(live.certificate, false))
 	go func() { _ = server.Config.Serve(listener) }()
 	defer server.Config.Close()
 	roots := x509.NewCertPool()
@@ -290,38 +289,4 @@ func TestFD117Pings(t *testing.T) {
 	})
 	rereadPings(d.Files, config.CIBA{}, nil)
 	rereadPings(d.Files, config.CIBA{}, &backchannel.Settings{})
-}
-
-// Covers: FD-111, FD-114, FD-115. What changes about the connection to the store is in the log, once, and so is its end.
-func TestFD111Logged(t *testing.T) {
-	var logged strings.Builder
-	s := &server{log: slog.New(slog.NewTextHandler(&logged, nil))}
-	wrong := store.Condition{
-		Clock: &store.ClockError{Ahead: 5 * time.Minute}, Notifications: store.ErrUnavailable, Address: store.ErrUnavailable,
-	}
-	steps := []struct {
-		now  store.Condition
-		want []string
-	}{
-		{store.Condition{}, nil},
-		{wrong, []string{
-			`level=ERROR msg="clock differs from the database's; not serving" error="the clock of this machine is 5m0s ahead of the database's`,
-			`level=WARN msg="database notifications do not arrive; polling for changes"`, `level=ERROR msg="file reload failed; keeping previous" key=store.url_file`,
-		}},
-		{wrong, nil},
-		{store.Condition{}, []string{`msg="clock agrees with the database's again; serving"`, `msg="database notifications arrive again"`, "event=files_reloaded"}},
-	}
-	var before store.Condition
-	for i, step := range steps {
-		logged.Reset()
-		before = s.logCondition(t.Context(), before, step.now)
-		if strings.Count(logged.String(), "\n") != len(step.want) {
-			t.Errorf("step %d:\n%s", i, logged.String())
-		}
-		for _, want := range step.want {
-			if !strings.Contains(logged.String(), want) {
-				t.Errorf("step %d lacks %s:\n%s", i, want, logged.String())
-			}
-		}
-	}
 }

@@ -16,10 +16,12 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"countersign/fapi"
+	"countersign/internal/capacity"
 	"countersign/internal/config"
 	"countersign/internal/database"
 	"countersign/internal/fips"
 	"countersign/internal/hsm"
+	"countersign/internal/listening/bounded"
 	"countersign/internal/memory"
 	"countersign/internal/observing"
 	"countersign/internal/pages"
@@ -60,7 +62,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := Check(ctx, o.Config, o.Now); err != nil {
 		return err
 	}
-	s := &server{Options: o, level: &slog.LevelVar{}, live: &live{}, memory: &atomic.Int64{}}
+	s := newServer(o)
 	s.log = newLogger(o.Log, o.Config.Telemetry, s.level)
 	var err error
 	if s.chain, err = auditChain(o.Config); err != nil {
@@ -77,18 +79,35 @@ func Run(ctx context.Context, o Options) error {
 		defer cancel()
 		warn(s.log, "final trace export failed", flush(last))
 	}()
-	if err := database.Rested(o.Config, o.Now()); err != nil {
+	if len(o.Config.Issuers) > 0 {
+		return s.runSeveral(ctx, started)
+	}
+	if err := s.open(ctx); err != nil {
+		return err
+	}
+	defer s.close(ctx)
+	return s.run(ctx, started)
+}
+
+// newServer makes a server with nothing open.
+func newServer(o Options) *server {
+	return &server{Options: o, level: &slog.LevelVar{}, live: &live{}, memory: &atomic.Int64{}}
+}
+
+// open opens the store and prepares the HSM. What was opened is closed again when it returns an error.
+func (s *server) open(ctx context.Context) (err error) {
+	defer func() {
+		if err != nil {
+			s.close(ctx)
+		}
+	}()
+	if err := database.Rested(s.Config, s.Now()); err != nil {
 		return err
 	}
 	if s.observer, err = s.observe(ctx); err != nil {
 		return err
 	}
-	defer func() {
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
-		defer cancel()
-		warn(s.log, "final metric export failed", s.observer.Shutdown(last))
-	}()
-	chosen, err := database.Measured(o.Config, o.Now, traces, s.observer.StoreMeter())
+	chosen, err := database.Measured(s.Config, s.Now, s.traces, s.observer.StoreMeter())
 	if err != nil {
 		return err
 	}
@@ -96,20 +115,33 @@ func Run(ctx context.Context, o Options) error {
 	if s.store, err = chosen.Open(ctx); err != nil {
 		return err
 	}
-	defer func() { warn(s.log, "store close failed", s.store.Close()) }()
-	s.keys, err = hsm.OpenSigner(ctx, o.Config.Signer, s.store, hsm.Options{
-		Now: o.Now, Logger: s.log, TracerProvider: traces, Meter: s.observer.SignerMeter(),
+	s.keys, err = hsm.OpenSigner(ctx, s.Config.Signer, s.store, hsm.Options{
+		Now: s.Now, Logger: s.log, TracerProvider: s.traces, Meter: s.observer.SignerMeter(),
 	})
 	if err != nil {
 		return err
 	}
-	defer func() { warn(s.log, "HSM close failed", s.keys.Tokens.Close()) }()
-	warnOfKeys(ctx, o.Config.Signer, s.log)
+	warnOfKeys(ctx, s.Config.Signer, s.log)
 	fips.Log(ctx, s.log)
-	return s.run(ctx, started)
+	return nil
 }
 
-// server is what is open while it serves.
+// close closes what is open.
+func (s *server) close(ctx context.Context) {
+	if s.keys != nil {
+		warn(s.log, "HSM close failed", s.keys.Tokens.Close())
+	}
+	if s.store != nil {
+		warn(s.log, "store close failed", s.store.Close())
+	}
+	if s.observer != nil {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
+		defer cancel()
+		warn(s.log, "final metric export failed", s.observer.Shutdown(last))
+	}
+}
+
+// server is what is open of one issuer while it serves.
 type server struct {
 	Options
 	log    *slog.Logger
@@ -147,21 +179,19 @@ func (s *server) run(ctx context.Context, started time.Time) error {
 	// clients and keys change.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	alarms, err := newAlarms(s.store, s.chain, s.Now, s.log)
+	first, err := s.first(background)
 	if err != nil {
 		return err
 	}
-	s.alarms = alarms
-	alarms.refused, alarms.refusals.refused = s.observer.IngressRefused, s.observer.CertificateRefused
-	s.lines = repeat.New(repeat.Options{Now: s.Now, Period: repeatPeriod, Kinds: repeatKinds, More: func(count int) {
-		s.log.Warn("refused requests not logged one by one", "count", count)
-	}})
-	first, err := s.generate(background, s.Config)
+	most, err := capacity.Connections(s.Config)
 	if err != nil {
-		return err
+		return fmt.Errorf("read the limit of open files; set limits.connections: %w", err)
 	}
-	s.live.current.Store(first) // its jobs start when the ports are open
-	listeners, err := listen(ctx, s.Config, s.live, alarms.refusals, s.Now, s.log)
+	s.live.connections = bounded.New(most, s.Now, s.log)
+	listeners, err := listen(ctx, s.Config, front{
+		certificate: s.live.certificate, handler: s.live.of, refusals: s.alarms.refusals, drain: s.live.drain,
+		limits: func() config.Limits { return s.live.current.Load().config.Limits }, connections: s.live.connections,
+	}, s.log)
 	if err != nil {
 		return err
 	}
@@ -186,14 +216,36 @@ func (s *server) run(ctx context.Context, started time.Time) error {
 		}))
 	}()
 	go memory.Keep(background, func() int { return int(s.memory.Load()) })
+	logServed(ctx, s, reached, started)
+	return listeners.serve(ctx, s.log)
+}
+
+// first makes the first generation, whose jobs start when it is used.
+func (s *server) first(background context.Context) (*generation, error) {
+	var err error
+	if s.alarms, err = newAlarms(s.store, s.chain, s.Now, s.log); err != nil {
+		return nil, err
+	}
+	s.alarms.refused, s.alarms.refusals.refused = s.observer.IngressRefused, s.observer.CertificateRefused
+	s.lines = repeat.New(repeat.Options{Now: s.Now, Period: repeatPeriod, Kinds: repeatKinds, More: func(count int) {
+		s.log.Warn("refused requests not logged one by one", "count", count)
+	}})
+	made, err := s.generate(background, s.Config)
+	if err == nil {
+		s.live.current.Store(made)
+	}
+	return made, err
+}
+
+// logServed logs that an issuer is served.
+func logServed(ctx context.Context, s *server, reached bool, started time.Time) {
 	if !reached {
 		s.log.WarnContext(ctx, "serving without the HSM; not ready until it is reached", "version", s.Version, "issuer", s.Config.Issuer,
 			"address", s.Config.Listen.Address)
-		return listeners.serve(ctx, s.log)
+		return
 	}
 	s.log.InfoContext(ctx, "ready", "version", s.Version, "issuer", s.Config.Issuer, "address", s.Config.Listen.Address,
 		"mtls_address", s.Config.ListenMTLS.Address, "store", s.Config.Store.Driver, "took", s.Now().Sub(started))
-	return listeners.serve(ctx, s.log)
 }
 
 // endpoints makes the authorization server.

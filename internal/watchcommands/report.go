@@ -8,12 +8,14 @@ import (
 
 	"countersign/internal/admin"
 	"countersign/internal/availability"
+	"countersign/internal/issuers/flag"
 	"countersign/internal/usercommands"
 	"countersign/store"
 )
 
 // Report reports what the server kept of its own availability.
 type Report struct {
+	flag.Of
 	Month string `placeholder:"MONTH" help:"The month, such as 2026-11; the one before this by default."`
 	Zone  string `default:"UTC" placeholder:"ZONE" help:"Time zone of its days, such as Europe/Berlin."`
 	SVG   string `name:"svg" type:"path" placeholder:"FILE" help:"Draw a picture too, in this file."`

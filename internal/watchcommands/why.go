@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"countersign/internal/console"
+	"countersign/internal/issuers/flag"
 	"countersign/internal/usercommands"
 	"countersign/internal/why"
 	"countersign/store"
@@ -14,6 +15,7 @@ import (
 
 // Why explains a refusal.
 type Why struct {
+	flag.Of
 	ID   string `arg:"" name:"correlation-id" help:"What the refused request was answered with: correlation_id in the error, X-Correlation-Id or x-fapi-interaction-id in the header."`
 	JSON bool   `name:"json" help:"Print JSON, one object a line."`
 }

@@ -1,4 +1,5 @@
-package serve
+// Package clienttrust reads the authorities for client certificates that a configuration names, with how they are asked for revocation.
+package clienttrust
 
 import (
 	"context"
@@ -7,6 +8,7 @@ import (
 	"time"
 
 	"countersign/internal/config"
+	"countersign/internal/config/certificates"
 	"countersign/internal/outbound"
 	"countersign/internal/reread"
 	"countersign/mtls"
@@ -17,9 +19,9 @@ const (
 	maxRevocationList = 8 << 20
 )
 
-// clientTrust reads the authorities for tls_client_auth, those of the listener and the named ones, and has them read again
+// Read reads the authorities for tls_client_auth, those of the listener and the named ones, and has them read again
 // when they change. Without a file no certificate is trusted.
-func clientTrust(ctx context.Context, c *config.Config, reload *reread.Files, now func() time.Time, log *slog.Logger) (mtls.Trust, map[string]mtls.Trust, error) {
+func Read(ctx context.Context, c *config.Config, reload *reread.Files, now func() time.Time, log *slog.Logger) (mtls.Trust, map[string]mtls.Trust, error) {
 	l := c.ListenMTLS
 	own, err := newTrust(c, mtls.Store{
 		Name: "listen_mtls.client_ca_file", Roots: l.ClientCAFile.Path(), Intermediates: l.IntermediatesFile.Path(), Lists: l.CRLFile.Path(),
@@ -75,9 +77,11 @@ func newRevocation(c *config.Config, mode mtls.RevocationMode, now func() time.T
 		return nil, nil
 	}
 	policy := outbound.Policy{Now: now, MaxBody: maxRevocationList, SignedDocuments: true}
-	var err error
-	if policy.Roots, err = outboundRoots(c.Outbound.CAFile); err != nil {
-		return nil, err
+	if c.Outbound.CAFile != "" {
+		var err error
+		if policy.Roots, err = certificates.Authorities("outbound.ca_file", c.Outbound.CAFile); err != nil {
+			return nil, err
+		}
 	}
 	client := outbound.New(policy)
 	made := mtls.NewRevocation(mode, func(ctx context.Context, address, accept string) ([]byte, error) {

@@ -1,4 +1,5 @@
-package serve
+// Package capacity says how many connections of clients a process can have open.
+package capacity
 
 import (
 	"syscall"
@@ -16,9 +17,9 @@ const (
 	leastConnections = 16
 )
 
-// mostConnections is how many connections of clients may be open at once: as configured, or as many as leave the process
-// file descriptors to work with.
-func mostConnections(c *config.Config) (int, error) {
+// Connections is how many connections of clients may be open at once: as configured, or as many as leave the process
+// file descriptors to work with, for this issuer and further ones.
+func Connections(c *config.Config, further ...*config.Config) (int, error) {
 	if c.Limits.Connections > 0 {
 		return c.Limits.Connections, nil
 	}
@@ -26,6 +27,9 @@ func mostConnections(c *config.Config) (int, error) {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
 		return 0, err
 	}
-	reserved := reservedFiles + c.Store.MaxConnections + filesPerToken*(1+len(c.Signer.Replicas))
+	reserved := reservedFiles
+	for _, issuer := range append(further, c) {
+		reserved += issuer.Store.MaxConnections + filesPerToken*(1+len(issuer.Signer.Replicas))
+	}
 	return max(leastConnections, int(min(files.Cur, 1<<20))-reserved), nil
 }

@@ -1,12 +1,13 @@
-package serve
+// Package sample is a protected resource with invented content.
+package sample
 
 import (
 	"context"
 	"countersign/fapi/resource"
 )
 
-// sampleAccounts is a protected resource with invented content, for trying the flow of plain OAuth.
-func sampleAccounts() resource.Resource {
+// Accounts is a protected resource with invented content, for trying the flow of plain OAuth.
+func Accounts() resource.Resource {
 	return resource.Resource{Path: "/accounts", Scope: "accounts", Answer: func(_ context.Context, access resource.Access) (any, error) {
 		return accountList{
 			Subject: access.ClientSubject,

@@ -1,0 +1,121 @@
+package issuing
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"os"
+
+	"countersign/internal/config"
+	"countersign/internal/issuers"
+)
+
+// watch knows the list of issuers and their files as they were read.
+type watch struct {
+	// main is the main file, and files are those that it named when it was read last.
+	main  string
+	files []string
+	// used is the digest of what is in use, refused of what was reported as unusable, seen of what was found unusable once.
+	used, refused, seen issuers.Digest
+}
+
+func newWatch(main *config.Config) *watch {
+	w := &watch{main: main.Name()}
+	w.names(main)
+	w.used = w.content()
+	return w
+}
+
+// names notes the files that a configuration names.
+func (w *watch) names(main *config.Config) {
+	w.files = nil
+	for _, one := range main.Issuers {
+		w.files = append(w.files, one.File.Path())
+	}
+}
+
+// content is the digest of all files, or of why they cannot be read.
+func (w *watch) content() (digest issuers.Digest) {
+	h := sha256.New()
+	for _, name := range append([]string{w.main}, w.files...) {
+		text, err := os.ReadFile(name)
+		fmt.Fprintf(h, "%s %d %v\n", name, len(text), err)
+		h.Write(text)
+	}
+	h.Sum(digest[:0])
+	return digest
+}
+
+// Check looks whether the list or a file has changed, and has what belongs to each issuer checked. Of what cannot be used nothing is:
+// it is reported when it is still the same the next time, or at once when somebody says that all is written.
+func (v *Issuers) Check(ctx context.Context, told bool) {
+	w := v.watch
+	if content := w.content(); content != w.used && (content != w.refused || told) {
+		all, err := v.read(ctx)
+		switch content = w.content(); {
+		case err == nil:
+			w.used = content
+			v.want(ctx, all)
+		case told || content == w.seen:
+			w.refused = content
+			v.Log.ErrorContext(ctx, "issuers not changed; keeping previous", "error", err.Error())
+		default:
+			w.seen = content
+		}
+	} else if content == w.used {
+		w.refused, w.seen = issuers.Digest{}, issuers.Digest{}
+	}
+	for _, one := range v.served() {
+		one.server.Reload(ctx, told)
+	}
+}
+
+// read reads the list of issuers and their configurations. What belongs to the process, and the issuer of the main file, stay as they
+// were read at the start.
+func (v *Issuers) read(ctx context.Context) ([]issuers.Issuer, error) {
+	named, err := config.LoadValues(v.watch.main)
+	if err != nil {
+		return nil, err
+	}
+	v.watch.names(named)
+	if _, err := config.Load(v.watch.main); err != nil {
+		return nil, err
+	}
+	main := *v.Main
+	main.Issuers = named.Issuers
+	all, err := issuers.Load(&main)
+	if err != nil {
+		return nil, err
+	}
+	all[0].Config = v.Main
+	return all, v.Config.Check(ctx, all[1:])
+}
+
+// want has other issuers served.
+func (v *Issuers) want(ctx context.Context, all []issuers.Issuer) {
+	v.mu.Lock()
+	before := v.wanted
+	v.wanted = all
+	v.mu.Unlock()
+	if same(before, all) {
+		return // something else of the main file
+	}
+	v.Log.InfoContext(ctx, "audit", "event", "issuers_changed", "issuers", names(all))
+	select {
+	case v.wake <- struct{}{}:
+	default: // it is awake
+	}
+}
+
+// same reports whether two lists are of the same issuers with the same files.
+func same(a, b []issuers.Issuer) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i, one := range a {
+		if b[i].Name != one.Name || b[i].Digest != one.Digest {
+			return false
+		}
+	}
+	return true
+}
