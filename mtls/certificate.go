@@ -2,6 +2,7 @@ package mtls
 
 import (
 	"bytes"
+	"countersign/mtls/internal/keykind"
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -211,7 +212,7 @@ func retypeStrings(name []byte) {
 func (o outline) cause(err error) string {
 	text := strings.TrimPrefix(err.Error(), "x509: ")
 	if strings.Contains(text, "elliptic curve") || strings.Contains(text, "ECDSA parameters") {
-		return "its key is " + keyKind(o.key) + "; " + acceptedKeys
+		return "its key is " + keykind.Of(o.key) + "; " + acceptedKeys
 	}
 	return shown(text)
 }
@@ -243,7 +244,7 @@ func rsaPSSKey(subjectPublicKeyInfo []byte) *rsa.PublicKey {
 		N *big.Int
 		E int
 	}
-	if rest, err := asn1.Unmarshal(subjectPublicKeyInfo, &info); err != nil || len(rest) > 0 || info.Algorithm.Algorithm.String() != oidRSAPSS {
+	if rest, err := asn1.Unmarshal(subjectPublicKeyInfo, &info); err != nil || len(rest) > 0 || info.Algorithm.Algorithm.String() != keykind.RSAPSS {
 		return nil
 	}
 	if rest, err := asn1.Unmarshal(info.PublicKey.RightAlign(), &key); err != nil || len(rest) > 0 || key.N.Sign() <= 0 || key.E < 3 {

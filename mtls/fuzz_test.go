@@ -2,6 +2,7 @@ package mtls
 
 import (
 	"bytes"
+	"countersign/mtls/internal/keykind"
 	"encoding/asn1"
 	"errors"
 	"testing"
@@ -34,7 +35,7 @@ func FuzzParseCertificate(f *testing.F) {
 				t.Fatalf("%x: extension %d is another", der, i)
 			}
 		}
-		keyKind(certificate.RawSubjectPublicKeyInfo)
+		keykind.Of(certificate.RawSubjectPublicKeyInfo)
 		rsaPSSKey(certificate.RawSubjectPublicKeyInfo)
 		hiddenNames(certificate)
 		understood(certificate)

@@ -2,6 +2,7 @@ package mtls
 
 import (
 	"context"
+	"countersign/mtls/internal/keykind"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -211,7 +212,7 @@ func describeKey(certificate *x509.Certificate) string {
 	if public, ok := certificate.PublicKey.(*rsa.PublicKey); ok {
 		return fmt.Sprintf("RSA of %d bits", public.N.BitLen())
 	}
-	return keyKind(certificate.RawSubjectPublicKeyInfo)
+	return keykind.Of(certificate.RawSubjectPublicKeyInfo)
 }
 
 // SelfSigned checks a certificate for self_signed_tls_client_auth (RFC 8705 §2.2): its public key is one of those that

@@ -48,11 +48,9 @@ func program() []Package {
 	return []Package{
 		{"cmd/countersign", []string{Everything}},
 		{"internal/config", []string{
-			"fapi/claims", "fapi/profile", "fapi/rar/ready", "internal/config/asked", "internal/config/caches", "internal/config/filename",
-			"internal/config/observe", "internal/config/operators", "internal/config/position", "internal/config/signin", "internal/config/value", "internal/suggest",
-			"internal/config/observe", "internal/config/operators", "internal/config/position", "internal/config/storage",
-			"internal/config/value", "internal/suggest",
-			"internal/config/issuers", "internal/config/observe", "internal/config/operators", "internal/config/position", "internal/config/signin", "internal/config/value", "internal/suggest",
+			"fapi/claims", "fapi/profile", "fapi/rar/ready", "internal/config/asked", "internal/config/caches",
+			"internal/config/filename", "internal/config/issuers", "internal/config/observe", "internal/config/operators",
+			"internal/config/position", "internal/config/signin", "internal/config/storage", "internal/config/value", "internal/suggest",
 		}},
 		{"internal/config/asked", []string{"internal/config/value"}},
 		{"internal/config/operators", []string{"internal/config/value", "mtls/dn"}},
@@ -128,7 +126,7 @@ func program() []Package {
 			"ciba", "fapi", "fapi/account", "fapi/authorize", "fapi/backchannel", "fapi/browser", "fapi/claims", "fapi/client",
 			"fapi/consent", "fapi/consent/notify", "fapi/consents", "fapi/consents/shape", "fapi/device", "fapi/directories", "fapi/endpoint", "fapi/login",
 			"fapi/rar", "fapi/rar/display", "fapi/rar/ready", "fapi/registration", "fapi/request", "fapi/scope",
-			"internal/address", "internal/adminconsole", "internal/adminlistener", "internal/admin", "internal/audit", "internal/auditlog", "internal/branding",
+			"internal/address", "internal/handshakes", "internal/adminconsole", "internal/adminlistener", "internal/admin", "internal/audit", "internal/auditlog", "internal/branding",
 			"internal/capacity", "internal/ceremony", "internal/claimsource", "internal/clienttrust", "internal/condition", "internal/config", "internal/config/certificates", "internal/config/change",
 			"internal/config/value", "internal/consentsource", "internal/database", "internal/directory", "internal/fips", "internal/hosts", "internal/hsm",
 			"internal/issuers", "internal/issuing", "internal/jose", "internal/limit", "internal/listening",
@@ -161,8 +159,8 @@ func program() []Package {
 			"internal/admin", "internal/admin/fault", "internal/console", "internal/jose", "internal/strictjson", "store",
 		}},
 		{"internal/usercommands", []string{
-			"fapi/upstream", "internal/admin", "internal/config", "internal/console", "internal/serve", "internal/strictjson", "internal/userimport", "store",
-			"internal/admin", "internal/config", "internal/console", "internal/operations", "internal/serve", "internal/strictjson", "internal/userimport", "store",
+			"fapi/upstream", "internal/admin", "internal/config", "internal/console", "internal/operations", "internal/serve",
+			"internal/strictjson", "internal/userimport", "store",
 		}},
 		{"internal/userimport", []string{"fapi/claims", "internal/strictjson", "internal/suggest"}},
 		{"internal/claimsource", []string{"fapi/rar/display",
@@ -173,12 +171,10 @@ func program() []Package {
 		}},
 		{"internal/askline", []string{"internal/outbound", "internal/queue"}},
 		{"internal/doctor", []string{
-			"fapi/consent", "fapi/directories", "internal/admin", "internal/buildinfo", "internal/ceremony", "internal/config",
-			"internal/config/value", "internal/console", "internal/database", "internal/fips", "internal/hsm", "internal/listening", "internal/outbound",
-			"fapi/claims", "fapi/consent", "fapi/directories", "internal/admin", "internal/buildinfo", "internal/ceremony", "internal/config",
-			"internal/config/value", "internal/console", "internal/database", "internal/hsm", "internal/listening", "internal/outbound",
-			"internal/serve", "mtls", "mtls/dn", "signer", "softhsm", "store",
-			"fapi/upstream", "rp/client",
+			"fapi/claims", "fapi/consent", "fapi/directories", "fapi/upstream", "internal/admin", "internal/buildinfo",
+			"internal/ceremony", "internal/config", "internal/config/value", "internal/console", "internal/database", "internal/fips",
+			"internal/hsm", "internal/listening", "internal/outbound", "internal/serve", "mtls", "mtls/dn", "rp/client", "signer",
+			"softhsm", "store",
 		}},
 		{"internal/logs", nil},
 		{"internal/finding", nil},
@@ -187,6 +183,7 @@ func program() []Package {
 		{"mtls/dn", nil},
 		{"mtls/internal/proxyheader", nil},
 		{"mtls/internal/xfcc", nil},
+		{"mtls/internal/keykind", nil},
 	}
 }
 
@@ -328,7 +325,7 @@ func protocols() []Package {
 		{"ciba", []string{"internal/correlation", "internal/delivery", "internal/requestobject", "internal/strictjson", "jar"}},
 		{"jar", []string{"internal/finding", "internal/jose", "internal/requestobject"}},
 		{"dpop", []string{"internal/finding", "internal/jose"}},
-		{"mtls", []string{"internal/finding", "mtls/dn", "mtls/internal/proxyheader", "mtls/internal/xfcc"}},
+		{"mtls", []string{"internal/finding", "mtls/dn", "mtls/internal/keykind", "mtls/internal/proxyheader", "mtls/internal/xfcc"}},
 		{"rs", []string{
 			"dpop", "internal/httpsig", "internal/jose", "internal/keyset", "internal/oauth", "internal/presented", "internal/random",
 			"internal/set", "internal/strictjson", "mtls",
@@ -450,6 +447,7 @@ func shared() []Package {
 		{"internal/limit", []string{"store"}},
 		{"internal/pause", nil},
 		{"internal/repeat", nil},
+		{"internal/handshakes", []string{"mtls"}},
 		{"internal/recent", nil},
 		{"internal/delivery", nil},
 		{"internal/address", nil},

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"bytes"
+	"countersign/internal/handshakes"
 	"log/slog"
 	"strings"
 	"testing"
@@ -18,7 +19,7 @@ func TestAcceptFailureIsLogged(t *testing.T) {
 	logger := slog.New(slog.NewTextHandler(&log, nil))
 	r := newRefusals(func() time.Time { return now }, logger)
 	write := func(line string) {
-		_, _ = connectionLog{r, &handshakes{}, logger}.Write([]byte(line + "\n"))
+		_, _ = connectionLog{r, &handshakes.Seen{}, logger}.Write([]byte(line + "\n"))
 	}
 	const failure = "http: Accept error: accept tcp 127.0.0.1:8443: accept4: too many open files; retrying in 5ms"
 	lines := func() int { return strings.Count(log.String(), "connections are not accepted") }

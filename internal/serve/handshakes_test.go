@@ -2,6 +2,7 @@ package serve
 
 import (
 	"bytes"
+	"countersign/internal/handshakes"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -20,12 +21,12 @@ import (
 func TestHandshakeSubject(t *testing.T) {
 	var logged bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&logged, nil))
-	refusals, seen := newRefusals(time.Now, logger), &handshakes{}
+	refusals, seen := newRefusals(time.Now, logger), &handshakes.Seen{}
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	server.TLS = mtls.ServerConfig([]tls.Certificate{selfSigned(t, pkix.Name{CommonName: "server"})}, true)
 	server.Config.TLSConfig = server.TLS
 	server.Config.ErrorLog = log.New(connectionLog{refusals, seen, logger}, "", 0)
-	seen.watch(server.Config)
+	seen.Watch(server.Config)
 	server.StartTLS()
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate())
@@ -67,8 +68,7 @@ func TestHandshakeSubject(t *testing.T) {
 	if strings.Contains(logged.String(), "own") {
 		t.Errorf("the log:\n%s", logged.String())
 	}
-	seen.leaves.Range(func(remote, _ any) bool {
-		t.Errorf("remembers %v", remote)
-		return true
-	})
+	if open := seen.Open(); open != 0 {
+		t.Errorf("remembers %d", open)
+	}
 }

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"countersign/internal/handshakes"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -69,10 +70,10 @@ func listen(ctx context.Context, c *config.Config, f front, log *slog.Logger) (*
 			WriteTimeout:      c.Limits.WriteTimeout.Std(),
 			IdleTimeout:       c.Limits.IdleTimeout.Std(),
 		}
-		seen := &handshakes{}
+		seen := &handshakes.Seen{}
 		server.ErrorLog = stdlog.New(connectionLog{f.refusals, seen, log}, "", 0)
 		if mutual {
-			seen.watch(server)
+			seen.Watch(server)
 		}
 		server.ConnState = f.connections.Watch(server.ConnState)
 		opened = f.connections.Listener(opened)

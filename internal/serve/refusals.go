@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"countersign/internal/handshakes"
 	"log/slog"
 	"strings"
 	"time"
@@ -57,7 +58,7 @@ func (r *refusals) report(ctx context.Context, one refusal) {
 // there is no subject. Of one that it has read and refuses then, the subject is that of the handshake.
 type connectionLog struct {
 	refusals   *refusals
-	handshakes *handshakes
+	handshakes *handshakes.Seen
 	log        *slog.Logger
 }
 
@@ -65,7 +66,7 @@ type connectionLog struct {
 func (c connectionLog) Write(line []byte) (int, error) {
 	text := strings.TrimSpace(string(line))
 	if remote, cause, ok := refusedCertificate(text); ok {
-		c.refusals.report(context.Background(), refusal{remote: remote, subject: c.handshakes.subject(remote), cause: cause})
+		c.refusals.report(context.Background(), refusal{remote: remote, subject: c.handshakes.Subject(remote), cause: cause})
 	} else if cause, ok := strings.CutPrefix(text, "http: Accept error: "); ok {
 		c.refusals.lines.Write("accept", 1, func(repeated int) { // net/http says it up to 200 times a second
 			c.log.Error("connections are not accepted", "error", cause, "repeated", repeated)

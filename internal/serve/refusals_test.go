@@ -2,6 +2,7 @@ package serve
 
 import (
 	"bytes"
+	"countersign/internal/handshakes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -55,10 +56,10 @@ func TestHandshakeRefusals(t *testing.T) {
 		}
 	}))
 	server.TLS = mtls.ServerConfig([]tls.Certificate{selfSigned(t, pkix.Name{CommonName: "server"})}, true)
-	seen := &handshakes{}
+	seen := &handshakes.Seen{}
 	server.Config.ErrorLog = log.New(connectionLog{refusals, seen, logger}, "", 0)
 	server.Config.TLSConfig = server.TLS
-	seen.watch(server.Config)
+	seen.Watch(server.Config)
 	server.StartTLS()
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate())

@@ -1,4 +1,5 @@
-package serve
+// Package handshakes knows the certificates that clients show, for the log of handshakes that fail.
+package handshakes
 
 import (
 	"crypto/tls"
@@ -10,15 +11,15 @@ import (
 	"countersign/mtls"
 )
 
-// handshakes knows the certificates that clients have shown in handshakes that are not over: the signature with which a client
+// Seen knows the certificates that clients have shown in handshakes that are not over: the signature with which a client
 // proves the key of its certificate comes after the certificate, and the error of a wrong one does not name it.
-type handshakes struct {
+type Seen struct {
 	// leaves are by the address of the client, which has one connection from it.
 	leaves sync.Map
 }
 
-// watch has a listener tell the certificates of its clients.
-func (h *handshakes) watch(server *http.Server) {
+// Watch has a listener tell the certificates of its clients.
+func (h *Seen) Watch(server *http.Server) {
 	config := server.TLSConfig
 	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		remote := hello.Conn.RemoteAddr().String()
@@ -39,12 +40,22 @@ func (h *handshakes) watch(server *http.Server) {
 	}
 }
 
-// subject is that of the certificate which a client has shown, or empty.
-func (h *handshakes) subject(remote string) string {
+// Subject is that of the certificate which a client has shown, or empty.
+func (h *Seen) Subject(remote string) string {
 	known, _ := h.leaves.Load(remote)
 	leaf, ok := known.(*x509.Certificate)
 	if !ok {
 		return ""
 	}
 	return mtls.SubjectText(leaf)
+}
+
+// Open is how many handshakes in which a certificate was shown are not over.
+func (h *Seen) Open() int {
+	open := 0
+	h.leaves.Range(func(_, _ any) bool {
+		open++
+		return true
+	})
+	return open
 }
