@@ -45,7 +45,8 @@ type Group struct {
 // Groups lists everything, in the order of the page.
 func Groups() []Group {
 	return slices.Concat(securityProfile(), foundations(), openID(), transport(), rules(), attacks(), field(), people(), brand(),
-		display(), audited(), account(), handedOff(), presets(), ecosystemClaims(), consents(), directories(), pipelined(), resourceServers(), relyingParty(), customersLeft(), relyingPartyWeb(), relyingPartyPlans(), ecosystemsRest(), measured(), reloaded(), releases(), deployed(), relyingPartyPeers(), consoled(), upstreamLogins(), checked(), administered(), severalIssuers())
+		display(), audited(), account(), handedOff(), presets(), ecosystemClaims(), consents(), directories(), pipelined(), resourceServers(), relyingParty(), customersLeft(), relyingPartyWeb(), relyingPartyPlans(), ecosystemsRest(), upstreamLogins(), measured(), administered(),
+		consoled(), severalIssuers(), reloaded(), releases(), deployed(), checked(), relyingPartyPeers())
 }
 
 // Items lists the items of all groups.

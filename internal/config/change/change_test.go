@@ -41,7 +41,7 @@ func made() *sample {
 	return s
 }
 
-// TestEveryKeySays: no key of the configuration is forgotten. Covers: NM-85.
+// Covers: NM-85. No key of the configuration is forgotten.
 func TestEveryKeySays(t *testing.T) {
 	t.Run("accepts the configuration: every key says whether a change needs a restart", func(t *testing.T) {
 		if missing := change.Untagged(reflect.TypeFor[config.Config]()); len(missing) > 0 {
@@ -74,7 +74,7 @@ func TestEveryKeySays(t *testing.T) {
 	})
 }
 
-// TestBetween: what differs is named by its key, and what needs a restart keeps its value. Covers: NM-85.
+// Covers: NM-85. What differs is named by its key, and what needs a restart keeps its value.
 func TestBetween(t *testing.T) {
 	for name, test := range map[string]struct {
 		change func(*sample)
@@ -116,7 +116,7 @@ func TestBetween(t *testing.T) {
 	})
 }
 
-// TestEachKey: each key that needs no restart is taken, alone, and each other is named and keeps its value. Covers: NM-85, NM-89.
+// Covers: NM-85, NM-89. Each key that needs no restart is taken, alone, and each other is named and keeps its value.
 func TestEachKey(t *testing.T) {
 	full := func() *config.Config {
 		c := new(config.Config)

@@ -9,7 +9,7 @@ import (
 	"countersign/internal/config/value"
 )
 
-// TestProblems: the password comes from one place, which is there. Covers: NM-91.
+// Covers: NM-91. The password comes from one place, which is there.
 func TestProblems(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(program, nil, 0o700); err != nil {
