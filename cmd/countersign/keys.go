@@ -138,7 +138,7 @@ func (c keysShow) Run(ctx context.Context, p *program) error {
 
 type keysGenerate struct {
 	Alg      string   `required:"" enum:"PS256,ES256,EdDSA,ECDH-ES,RSA-OAEP-256,RSA-OAEP" help:"Algorithm of the key: PS256, ES256 or EdDSA to sign, ECDH-ES, RSA-OAEP-256 or RSA-OAEP (with SHA-1, for ecosystems that name it) to decrypt."`
-	Use      []string `enum:"access_token,id_token,authorization_response,introspection,http_message,evidence,web_push,request_object" help:"What the key is for: access_token, id_token, authorization_response, introspection, http_message, evidence (it seals the audit log), and with ES256 web_push, all of them by default; request_object for one that decrypts."`
+	Use      []string `enum:"${uses}" help:"What the key is for: access_token, id_token, authorization_response, introspection, http_message, evidence (it seals the audit log), login (it proves this server to an upstream provider), and with ES256 web_push, all of them by default; request_object for one that decrypts."`
 	Activate bool     `help:"Sign with it at once; only for the first key of its algorithm and use."`
 	ceremonyFlags
 }

@@ -23,6 +23,7 @@ import (
 
 	"countersign/fapi/profile"
 	"countersign/internal/admin"
+	"countersign/internal/ceremony"
 	"countersign/internal/config"
 	"countersign/internal/console"
 	"countersign/internal/issuers"
@@ -74,7 +75,10 @@ func newParser(ctx context.Context, cli *commands, p *program) *kong.Kong {
 		kong.Description("A hardened OAuth 2.0 authorization server and OpenID Provider that speaks FAPI and signs in an HSM."),
 		kong.Writers(p.stdout, p.stderr),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
-		kong.Vars{"profile": admin.DefaultProfile, "profiles": strings.Join(profile.Bases(), ", ") + ", or another of countersign profile list"},
+		kong.Vars{
+			"profile": admin.DefaultProfile, "profiles": strings.Join(profile.Bases(), ", ") + ", or another of countersign profile list",
+			"uses": strings.Join(slices.Concat(ceremony.Uses(string(signer.ES256)), ceremony.Uses(string(signer.ECDHES))), ","),
+		},
 		kong.Bind(p, &p.issuer, &operations.Terminal{Stdout: p.stdout, Remote: p.remote}),
 		kong.BindToProvider(func() (*usercommands.Program, error) { return p.userCommands(), nil }),
 		kong.BindTo(ctx, (*context.Context)(nil)),

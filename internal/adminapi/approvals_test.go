@@ -168,7 +168,7 @@ func TestNM49TwoNodes(t *testing.T) {
 			t.Errorf("%v", found)
 		}
 	})
-	t.Run("accepts one execution, and refuses the others", func(t *testing.T) {
+	t.Run("refuses every execution but one", func(t *testing.T) {
 		results := make(chan int, 6)
 		carryOut := send("ada", "POST", "/admin/v1/people/"+subject+"/erase", header, id)
 		for i := range 6 {
