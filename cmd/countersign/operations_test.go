@@ -45,7 +45,10 @@ func TestNM129Procedures(t *testing.T) {
 		0: func() { i.hsmAway(p.server) },
 		1: func() { i.hsmBack() },
 	})
-	step("a client is compromised", map[int]func(){0: func() { i.run("demo", "--auto"); i.newKeys() }})
+	step("a client is compromised", map[int]func(){
+		0: func() { i.run("demo", "--auto"); i.newKeys() },
+		1: func() { i.chained(`"client_id":"demo-dpop"`) },
+	})
 	step("an upgrade under load", nil)
 	i.directory(t, &p.server)
 	step("a directory is away", nil)
@@ -261,4 +264,22 @@ func (i *installation) secondNode() *running {
 		i.t.Fatal(err)
 	}
 	return i.serveConfig(file, "msg=ready")
+}
+
+// chained waits until an entry with a text is in a chain of the audit log, which takes a moment.
+func (i *installation) chained(text string) {
+	i.t.Helper()
+	for n := range 100 {
+		exported := filepath.Join(i.t.TempDir(), fmt.Sprint(n))
+		i.run("audit", "export", "--out", exported)
+		entries, err := os.ReadFile(exported)
+		if err != nil {
+			i.t.Fatal(err)
+		}
+		if strings.Contains(string(entries), text) {
+			return
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	i.t.Fatalf("no entry has %s", text)
 }

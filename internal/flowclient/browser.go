@@ -10,8 +10,9 @@ import (
 	"strings"
 )
 
-// maxPages is how far the browser lets itself be sent. Two pages and their redirects need six.
-const maxPages = 12
+// maxPages is how far the browser lets itself be sent. Two pages and their redirects need six. While nodes of two releases serve beside
+// each other, one shows a page again that the other showed in other words, since users decide on what they saw.
+const maxPages = 40
 
 // Browser is a user with a browser: it keeps cookies, follows redirects, fills in forms, and stops where the client takes
 // over. It is for one user at a time.
