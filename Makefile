@@ -401,6 +401,6 @@ if [ "$$(id -u)" != 0 ]; then \
 	as_root=sudo; \
 fi; \
 echo "installing$$missing"; \
-install="$$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends$$missing"; \
+install="$$as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 install -y -q --no-install-recommends$$missing"; \
 $$install || { $$as_root apt-get update -q && $$install; }
 endef
