@@ -112,7 +112,7 @@ func program() []Package {
 		{"internal/issuers/flag", nil},
 		{"internal/hosts", nil},
 		{"internal/issuers", []string{"internal/config", "internal/config/issuers", "internal/hsm", "signer/pkcs11/rfc7512"}},
-		{"internal/issuing", []string{"internal/config", "internal/hosts", "internal/issuers", "internal/oauth", "store"}},
+		{"internal/issuing", []string{"internal/config", "internal/hosts", "internal/issuers", "internal/oauth", "internal/reread", "store"}},
 		{"internal/hsm", []string{"internal/config", "internal/pause", "signer", "signer/crypto11", "signer/pkcs11", "signer/soft", "store"}},
 		{"internal/buildinfo", []string{"internal/fips"}},
 		{"internal/fips", nil},

@@ -5,6 +5,7 @@ package dashboards
 
 import (
 	"encoding/json"
+	"regexp"
 	"strings"
 )
 
@@ -43,19 +44,38 @@ type Panel struct {
 // Query is a PromQL expression with the legend of its series.
 type Query struct{ Expr, Legend string }
 
-// Instances is the query of the variable by which nodes are chosen.
-const Instances = `label_values(countersign_build, instance)`
+// Instances and Issuers are the queries of the variables by which nodes and issuers are chosen.
+const (
+	Instances = `label_values(countersign_build, instance)`
+	Issuers   = `label_values(countersign_build, issuer)`
+)
 
-// On chooses the nodes: it goes between the braces of each selector.
-const On = `instance=~"$instance"`
+// On chooses the nodes, and Of the issuers too: one of them goes between the braces of each selector. What is of the process is of no
+// issuer.
+const (
+	On = `instance=~"$instance"`
+	Of = On + `,issuer=~"$issuer"`
+)
 
 // Dashboards lists all.
 func Dashboards() []Dashboard { return []Dashboard{service(), machinery(), duties()} }
 
-// selecting puts the choice of nodes into each selector that a query writes as {…}.
+// selectors are those of a query: a metric and what opens its braces.
+var selectors = regexp.MustCompile(`([a-z][a-z0-9_]*)\{(&?)`)
+
+// selecting puts the choice of nodes and issuers into each selector that a query writes as {} or {&…}.
 func selecting(expr string) string {
-	expr = strings.ReplaceAll(expr, "{}", "{"+On+"}")
-	return strings.ReplaceAll(expr, "{&", "{"+On+",")
+	return selectors.ReplaceAllStringFunc(expr, func(found string) string {
+		parts := selectors.FindStringSubmatch(found)
+		choice := Of
+		if strings.HasPrefix(parts[1], "process_") {
+			choice = On
+		}
+		if parts[2] != "" {
+			choice += ","
+		}
+		return parts[1] + "{" + choice
+	})
 }
 
 func query(expr, legend string) Query { return Query{selecting(expr), legend} }
@@ -64,13 +84,17 @@ func service() Dashboard {
 	const requests = "http_server_request_duration_seconds"
 	return Dashboard{"countersign-service", "Countersign: service", []Row{
 		{"Now", []Panel{
-			{"Nodes ready", Stat, "none", "Nodes whose store takes writes and whose HSM signs.", []Query{query(`sum(min by (instance) (countersign_ready{}))`, "")}, false},
+			{"Nodes ready", Stat, "none", "Nodes whose store takes writes and whose HSM signs.", []Query{query(`sum by (issuer) (min by (instance, issuer) (countersign_ready{}))`, "{{issuer}}")}, false},
 			{"Requests a second", Stat, "reqps", "All endpoints but the probes of load balancers.", []Query{query(`sum(rate(`+requests+`_count{&http_route!~"/health/.*"}[$__rate_interval]))`, "")}, false},
 			{"Answers of 5xx", Stat, "percentunit", "What was the server's fault, of all answers.", []Query{query(
 				`sum(rate(`+requests+`_count{&http_response_status_code=~"5.."}[$__rate_interval]) or vector(0)) / sum(rate(`+requests+`_count{}[$__rate_interval]))`, "")}, false},
 			{"In flight", Stat, "none", "Requests that are being answered.", []Query{query(`sum(http_server_active_requests{})`, "")}, false},
 		}},
 		{"Requests", []Panel{
+			{"Requests by issuer", Series, "reqps", "Of several issuers in one process.", []Query{query(`sum by (issuer) (rate(`+requests+`_count{&http_route!~"/health/.*|"}[$__rate_interval]))`, "{{issuer}}")}, false},
+			{"Answers of 5xx by issuer", Series, "percentunit", "What was the server's fault, of all answers of each issuer.", []Query{query(
+				`(sum by (issuer) (rate(`+requests+`_count{&http_response_status_code=~"5.."}[$__rate_interval])) or 0 * sum by (issuer) (rate(`+requests+`_count{}[$__rate_interval]))) / sum by (issuer) (rate(`+requests+`_count{}[$__rate_interval]))`, "{{issuer}}")}, false},
+			{"Issuers that are open", Series, "bool_yes_no", "0 while one could not be opened; it is tried again every 5 seconds.", []Query{query(`min by (instance, issuer) (countersign_issuer_open{})`, "{{instance}} {{issuer}}")}, false},
 			{"Requests by endpoint", Series, "reqps", "", []Query{query(`sum by (http_route) (rate(`+requests+`_count{&http_route!~"/health/.*|"}[$__rate_interval]))`, "{{http_route}}")}, false},
 			{"Refusals by error", Series, "reqps", "By the error code that was answered; docs/errors.md.", []Query{query(
 				`sum by (oauth_outcome) (rate(`+requests+`_count{&oauth_outcome!~"ok|client_closed"}[$__rate_interval]))`, "{{oauth_outcome}}")}, false},
@@ -100,18 +124,18 @@ func machinery() Dashboard {
 	return Dashboard{"countersign-hsm-store", "Countersign: HSM and store", []Row{
 		{"HSM", []Panel{
 			{"Signatures", Series, "ops", "By HSM and what was signed.", []Query{query(
-				`sum by (hsm, use) (rate(countersign_hsm_duration_seconds_count{&use!="trial"}[$__rate_interval]))`, "{{hsm}} {{use}}")}, false},
+				`sum by (issuer, hsm, use) (rate(countersign_hsm_duration_seconds_count{&use!="trial"}[$__rate_interval]))`, "{{issuer}} {{hsm}} {{use}}")}, false},
 			{"Time for a signature, 95 of 100", Series, "s", "With what it waited for its turn.", []Query{query(
-				`histogram_quantile(0.95, sum by (le, hsm) (rate(countersign_hsm_duration_seconds_bucket{&use!="trial"}[$__rate_interval])))`, "{{hsm}}")}, true},
+				`histogram_quantile(0.95, sum by (le, issuer, hsm) (rate(countersign_hsm_duration_seconds_bucket{&use!="trial"}[$__rate_interval])))`, "{{issuer}} {{hsm}}")}, true},
 			{"Faults", Series, "ops", "Another HSM may have succeeded in its place.", []Query{query(
-				`sum by (hsm, error_type) (rate(countersign_hsm_duration_seconds_count{&error_type!=""}[$__rate_interval])) or sum by (hsm) (0 * countersign_hsm_resting{})`, "{{hsm}} {{error_type}}")}, false},
-			{"Queue", Series, "short", "", []Query{query(`countersign_hsm_waiting{}`, "{{instance}} {{hsm}} waiting"), query(`countersign_hsm_using{}`, "{{instance}} {{hsm}} under way")}, false},
-			{"Expected time", Series, "s", "How long a signature that is asked for now would take. Above signer.queue_time it is refused.", []Query{query(`countersign_hsm_expected_seconds{}`, "{{instance}} {{hsm}}")}, false},
-			{"Refused for want of time", Series, "ops", "", []Query{query(`sum by (hsm) (rate(countersign_hsm_refused_total{}[$__rate_interval]))`, "{{hsm}}")}, false},
+				`sum by (issuer, hsm, error_type) (rate(countersign_hsm_duration_seconds_count{&error_type!=""}[$__rate_interval])) or sum by (issuer, hsm) (0 * countersign_hsm_resting{})`, "{{issuer}} {{hsm}} {{error_type}}")}, false},
+			{"Queue", Series, "short", "", []Query{query(`countersign_hsm_waiting{}`, "{{instance}} {{issuer}} {{hsm}} waiting"), query(`countersign_hsm_using{}`, "{{instance}} {{issuer}} {{hsm}} under way")}, false},
+			{"Expected time", Series, "s", "How long a signature that is asked for now would take. Above signer.queue_time it is refused.", []Query{query(`countersign_hsm_expected_seconds{}`, "{{instance}} {{issuer}} {{hsm}}")}, false},
+			{"Refused for want of time", Series, "ops", "", []Query{query(`sum by (issuer, hsm) (rate(countersign_hsm_refused_total{}[$__rate_interval]))`, "{{issuer}} {{hsm}}")}, false},
 			{"Starts of the module", Series, "short", "The process that holds the module was replaced: it hung, crashed, or lacked a key.", []Query{query(
-				`sum by (instance, hsm) (increase(countersign_hsm_starts_total{}[$__rate_interval]))`, "{{instance}} {{hsm}}")}, false},
-			{"HSMs left alone", Series, "bool_yes_no", "1 while one is probed because it failed.", []Query{query(`countersign_hsm_resting{}`, "{{instance}} {{hsm}}")}, false},
-			{"Keys", Table, "s", "How long each key has been in its state.", []Query{query(`max by (kid, algorithm, use, state) (countersign_key_age_seconds{})`, "")}, false},
+				`sum by (instance, issuer, hsm) (increase(countersign_hsm_starts_total{}[$__rate_interval]))`, "{{instance}} {{issuer}} {{hsm}}")}, false},
+			{"HSMs left alone", Series, "bool_yes_no", "1 while one is probed because it failed.", []Query{query(`countersign_hsm_resting{}`, "{{instance}} {{issuer}} {{hsm}}")}, false},
+			{"Keys", Table, "s", "How long each key has been in its state.", []Query{query(`max by (issuer, kid, algorithm, use, state) (countersign_key_age_seconds{})`, "")}, false},
 		}},
 		{"Store", []Panel{
 			{"Verbs", Series, "ops", "", []Query{query(`sum by (db_operation_name) (rate(db_client_operation_duration_seconds_count{}[$__rate_interval]))`, "{{db_operation_name}}")}, false},
@@ -122,11 +146,11 @@ func machinery() Dashboard {
 			{"Tried once more", Series, "ops", "", []Query{query(
 				`sum by (db_operation_name) (rate(countersign_store_retries_total{}[$__rate_interval])) or sum by (db_system_name) (0 * countersign_store_schema{})`, "{{db_operation_name}}")}, false},
 			{"Connections", Series, "short", "PostgreSQL only.", []Query{
-				query(`sum by (instance, db_client_connection_state) (db_client_connection_count{})`, "{{instance}} {{db_client_connection_state}}"), query(`db_client_connection_max{}`, "{{instance}} most")}, false},
-			{"Waiting for a connection", Series, "short", "PostgreSQL only.", []Query{query(`db_client_connection_pending_requests{}`, "{{instance}}")}, false},
-			{"Refused for want of a connection", Series, "ops", "PostgreSQL only.", []Query{query(`sum by (instance) (rate(countersign_store_refused_total{}[$__rate_interval]))`, "{{instance}}")}, false},
-			{"Standbys behind", Series, "s", "As the primary knows it; the server's role needs pg_monitor.", []Query{query(`max by (standby) (countersign_store_standby_lag_seconds{})`, "{{standby}}")}, false},
-			{"Condition of the connection", Series, "bool_yes_no", "Clocks agree, notifications arrive, the address can be read.", []Query{query(`min by (instance, part) (countersign_store_condition{})`, "{{instance}} {{part}}")}, false},
+				query(`sum by (instance, issuer, db_client_connection_state) (db_client_connection_count{})`, "{{instance}} {{issuer}} {{db_client_connection_state}}"), query(`db_client_connection_max{}`, "{{instance}} {{issuer}} most")}, false},
+			{"Waiting for a connection", Series, "short", "PostgreSQL only.", []Query{query(`db_client_connection_pending_requests{}`, "{{instance}} {{issuer}}")}, false},
+			{"Refused for want of a connection", Series, "ops", "PostgreSQL only.", []Query{query(`sum by (instance, issuer) (rate(countersign_store_refused_total{}[$__rate_interval]))`, "{{instance}} {{issuer}}")}, false},
+			{"Standbys behind", Series, "s", "As the primary knows it; the server's role needs pg_monitor.", []Query{query(`max by (issuer, standby) (countersign_store_standby_lag_seconds{})`, "{{issuer}} {{standby}}")}, false},
+			{"Condition of the connection", Series, "bool_yes_no", "Clocks agree, notifications arrive, the address can be read.", []Query{query(`min by (instance, issuer, part) (countersign_store_condition{})`, "{{instance}} {{issuer}} {{part}}")}, false},
 		}},
 	}}
 }
@@ -135,22 +159,22 @@ func duties() Dashboard {
 	return Dashboard{"countersign-duties", "Countersign: evidence, delivery, certificates", []Row{
 		{"Evidence", []Panel{
 			{"Entries of the audit log", Series, "ops", "", []Query{query(`sum by (kind) (rate(countersign_audit_entries_total{}[$__rate_interval]))`, "{{kind}}")}, false},
-			{"Checkpoints", Series, "short", "", []Query{query(`sum by (instance) (increase(countersign_audit_checkpoints_total{}[$__rate_interval]))`, "{{instance}}")}, false},
-			{"Not sealed yet", Series, "s", "Time since the first entry that no checkpoint seals.", []Query{query(`countersign_audit_unsealed_age_seconds{}`, "{{instance}}")}, false},
+			{"Checkpoints", Series, "short", "", []Query{query(`sum by (instance, issuer) (increase(countersign_audit_checkpoints_total{}[$__rate_interval]))`, "{{instance}} {{issuer}}")}, false},
+			{"Not sealed yet", Series, "s", "Time since the first entry that no checkpoint seals.", []Query{query(`countersign_audit_unsealed_age_seconds{}`, "{{instance}} {{issuer}}")}, false},
 		}},
 		{"Delivery", []Panel{
-			{"Due and not done", Series, "short", "Pings, logout notices, consent notices, and evidence that is in no chain.", []Query{query(`max by (kind) (countersign_backlog_waiting{})`, "{{kind}}")}, false},
-			{"The oldest of it", Series, "s", "", []Query{query(`max by (kind) (countersign_backlog_age_seconds{})`, "{{kind}}")}, false},
+			{"Due and not done", Series, "short", "Pings, logout notices, consent notices, and evidence that is in no chain.", []Query{query(`max by (issuer, kind) (countersign_backlog_waiting{})`, "{{issuer}} {{kind}}")}, false},
+			{"The oldest of it", Series, "s", "", []Query{query(`max by (issuer, kind) (countersign_backlog_age_seconds{})`, "{{issuer}} {{kind}}")}, false},
 		}},
 		{"The edge", []Panel{
 			{"Refused in front of the endpoints", Series, "short", "", []Query{query(`sum by (event) (increase(countersign_ingress_refusals_total{}[$__rate_interval]))`, "{{event}}")}, false},
 			{"Client certificates refused", Series, "short", "", []Query{query(`sum(increase(countersign_client_certificate_refusals_total{}[$__rate_interval]))`, "refused")}, false},
-			{"Certificates end in", Table, "s", "The certificate that ends first in each file.", []Query{query(`min by (file) (countersign_certificate_not_after_seconds{}) - time()`, "")}, false},
+			{"Certificates end in", Table, "s", "The certificate that ends first in each file.", []Query{query(`min by (issuer, file) (countersign_certificate_not_after_seconds{}) - time()`, "")}, false},
 			{"Configuration", Table, "none", "1 while a node runs with what its file says; when it took it, and how many reloads it has refused.", []Query{
-				query(`min by (instance) (countersign_configuration_in_use{})`, ""), query(`max by (instance) (countersign_configuration_taken_seconds{}) * 1000`, ""),
-				query(`max by (instance) (countersign_configuration_refusals_total{})`, ""),
+				query(`min by (instance, issuer) (countersign_configuration_in_use{})`, ""), query(`max by (instance, issuer) (countersign_configuration_taken_seconds{}) * 1000`, ""),
+				query(`max by (instance, issuer) (countersign_configuration_refusals_total{})`, ""),
 			}, false},
-			{"What runs", Table, "none", "", []Query{query(`countersign_build{}`, ""), query(`max by (instance) (countersign_store_schema{})`, "")}, false},
+			{"What runs", Table, "none", "", []Query{query(`countersign_build{}`, ""), query(`max by (instance, issuer) (countersign_store_schema{})`, "")}, false},
 			{"Processor", Series, "percentunit", "", []Query{query(`rate(process_cpu_seconds_total{}[$__rate_interval])`, "{{instance}}")}, false},
 			{"Memory", Series, "bytes", "", []Query{query(`process_resident_memory_bytes{}`, "{{instance}}")}, false},
 			{"Open files", Series, "short", "", []Query{query(`process_open_fds{}`, "{{instance}}"), query(`process_max_fds{}`, "{{instance}} most")}, false},
@@ -186,10 +210,7 @@ func (d Dashboard) JSON() ([]byte, error) {
 		"timezone": "browser", "refresh": "30s", "graphTooltip": 1, "time": map[string]any{"from": "now-6h", "to": "now"},
 		"templating": map[string]any{"list": []any{
 			map[string]any{"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus"},
-			map[string]any{
-				"name": "instance", "label": "Node", "type": "query", "datasource": source, "query": Instances, "refresh": 2, "multi": true,
-				"includeAll": true, "allValue": ".*", "current": map[string]any{"text": []string{"All"}, "value": []string{"$__all"}},
-			},
+			choice("instance", "Node", Instances, source), choice("issuer", "Issuer", Issuers, source),
 		}},
 		"links": []any{map[string]any{
 			"type": "dashboards", "title": "Countersign", "tags": []string{"countersign"}, "asDropdown": true, "includeVars": true, "keepTime": true,
@@ -197,6 +218,14 @@ func (d Dashboard) JSON() ([]byte, error) {
 		"panels": panels,
 	}, "", "  ")
 	return append(text, '\n'), err
+}
+
+// choice is a variable of a dashboard, of which several values may be chosen.
+func choice(name, label, query string, source any) map[string]any {
+	return map[string]any{
+		"name": name, "label": label, "type": "query", "datasource": source, "query": query, "refresh": 2, "multi": true,
+		"includeAll": true, "allValue": ".*", "current": map[string]any{"text": []string{"All"}, "value": []string{"$__all"}},
+	}
 }
 
 func position(x, y, wide, tall int) map[string]int {

@@ -70,8 +70,9 @@ func TestQueries(t *testing.T) {
 							if !known[name] && !strings.HasPrefix(name, "process_") {
 								t.Errorf("%s is no metric", found[1])
 							}
-							if !strings.HasPrefix(found[2], dashboards.On) {
-								t.Errorf("%s does not choose the nodes", found[0])
+							process := strings.HasPrefix(found[1], "process_")
+							if !strings.HasPrefix(found[2], dashboards.On) || strings.HasPrefix(found[2], dashboards.Of) == process {
+								t.Errorf("%s does not choose the nodes, and the issuers where it has one", found[0])
 							}
 							shown[name] = true
 						}

@@ -14,8 +14,14 @@ import (
 // Seen knows the certificates that clients have shown in handshakes that are not over: the signature with which a client
 // proves the key of its certificate comes after the certificate, and the error of a wrong one does not name it.
 type Seen struct {
-	// leaves are by the address of the client, which has one connection from it.
-	leaves sync.Map
+	// clients are by their addresses: each has one connection from it.
+	clients sync.Map
+}
+
+// client is what one has shown so far: the name that it came for, and its certificate or nil.
+type client struct {
+	server string
+	leaf   *x509.Certificate
 }
 
 // Watch has a listener tell the certificates of its clients.
@@ -23,11 +29,12 @@ func (h *Seen) Watch(server *http.Server) {
 	config := server.TLSConfig
 	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		remote := hello.Conn.RemoteAddr().String()
+		h.clients.Store(remote, client{server: hello.ServerName})
 		watched := config.Clone()
 		watched.GetConfigForClient = nil
 		watched.VerifyConnection = func(state tls.ConnectionState) error { // the signature comes after it
 			if len(state.PeerCertificates) > 0 {
-				h.leaves.Store(remote, state.PeerCertificates[0])
+				h.clients.Store(remote, client{state.ServerName, state.PeerCertificates[0]})
 			}
 			return nil // it refuses none: that is for the handlers
 		}
@@ -35,25 +42,31 @@ func (h *Seen) Watch(server *http.Server) {
 	}
 	server.ConnState = func(connection net.Conn, state http.ConnState) {
 		if state != http.StateNew { // the handshake is over
-			h.leaves.Delete(connection.RemoteAddr().String())
+			h.clients.Delete(connection.RemoteAddr().String())
 		}
 	}
 }
 
 // Subject is that of the certificate which a client has shown, or empty.
 func (h *Seen) Subject(remote string) string {
-	known, _ := h.leaves.Load(remote)
-	leaf, ok := known.(*x509.Certificate)
-	if !ok {
-		return ""
+	known, _ := h.clients.Load(remote)
+	if shown, ok := known.(client); ok && shown.leaf != nil {
+		return mtls.SubjectText(shown.leaf)
 	}
-	return mtls.SubjectText(leaf)
+	return ""
 }
 
-// Open is how many handshakes in which a certificate was shown are not over.
+// Server is the name that a client came for, or empty.
+func (h *Seen) Server(remote string) string {
+	known, _ := h.clients.Load(remote)
+	shown, _ := known.(client)
+	return shown.server
+}
+
+// Open is how many handshakes are not over.
 func (h *Seen) Open() int {
 	open := 0
-	h.leaves.Range(func(_, _ any) bool {
+	h.clients.Range(func(_, _ any) bool {
 		open++
 		return true
 	})

@@ -106,6 +106,14 @@ func (t *Table) Certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error
 	return site.Certificate(), nil
 }
 
+// Issuer is the name of the issuer that connections for a server name are for; empty when nobody has it.
+func (t *Table) Issuer(server string) string {
+	if site := t.current.Load().named(server); site != nil {
+		return site.Issuer
+	}
+	return ""
+}
+
 // named is the site of a server name; nil when nobody has it.
 func (s *sites) named(server string) *Site {
 	if server == "" {

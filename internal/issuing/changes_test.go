@@ -31,7 +31,7 @@ func (w *world) told() { w.reload <- syscall.SIGHUP }
 // until waits for something to be so.
 func until(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for range 400 {
+	for range 1000 {
 		if is() {
 			return
 		}

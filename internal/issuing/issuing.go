@@ -5,6 +5,7 @@ package issuing
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -22,6 +23,7 @@ import (
 	"countersign/internal/hosts"
 	"countersign/internal/issuers"
 	"countersign/internal/oauth"
+	"countersign/internal/reread"
 	"countersign/store"
 )
 
@@ -57,6 +59,7 @@ type Config struct {
 	New func(one issuers.Issuer, log *slog.Logger) Server
 	// Check reports what is wrong with the configurations of issuers beside that of the main file.
 	Check func(ctx context.Context, all []issuers.Issuer) error
+	Now   func() time.Time
 	Log   *slog.Logger
 }
 
@@ -80,6 +83,9 @@ type Issuers struct {
 	// wanted are the configurations, that of the main file first, and known what there is of each, by name.
 	wanted []issuers.Issuer
 	known  map[string]*issuer
+	// refusals are how many changes could not be taken so far, and problem is what is wrong with the files; empty when they are in use.
+	refusals int
+	problem  string
 }
 
 // issuer is one of several.
@@ -96,6 +102,11 @@ type issuer struct {
 	keys     []store.Key
 	// refused is the newer configuration that could not be opened, while this one is served.
 	refused issuers.Digest
+	// problem is what is wrong with that; empty when there is none.
+	problem string
+	// takenAt is when this one was put into use, and refusals how many newer ones could not be opened.
+	takenAt  time.Time
+	refusals int
 	// left is closed when it is closed; nil while it is wanted.
 	left chan struct{}
 }
@@ -138,6 +149,31 @@ func (v *Issuers) Open(name string) Server {
 		}
 	}
 	return nil
+}
+
+// State is how reading the list of issuers and the file of one of them again went so far.
+func (v *Issuers) State(name string) reread.State {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	state := reread.State{Refused: v.refusals, Problem: v.problem}
+	if one := v.known[name]; one != nil {
+		state.TakenAt, state.Refused, state.Problem = one.takenAt, v.refusals+one.refusals, cmp.Or(v.problem, one.problem)
+	}
+	return state
+}
+
+// At is the name of the issuer that connections for a server name are for; empty when nobody has it.
+func (v *Issuers) At(server string) string { return v.table.Issuer(server) }
+
+// Served says of each issuer that is wanted whether it is open.
+func (v *Issuers) Served() map[string]bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	all := map[string]bool{}
+	for _, one := range v.wanted {
+		all[one.Name] = v.known[one.Name] != nil && v.known[one.Name].reason == nil
+	}
+	return all
 }
 
 // Names are those of the issuers that are wanted, separated by spaces.
@@ -230,7 +266,9 @@ func (v *Issuers) change(ctx context.Context, have *issuer, one issuers.Issuer) 
 		}
 		made.log.ErrorContext(ctx, "issuer not opened; will be retried", "error", made.reason.Error())
 		if served {
-			have.refused = one.Digest
+			v.mu.Lock()
+			defer v.mu.Unlock()
+			have.refused, have.problem, have.refusals = one.Digest, made.reason.Error(), have.refusals+1
 			return
 		}
 	}
@@ -314,6 +352,7 @@ func unavailable(w http.ResponseWriter, _ *http.Request) {
 func (v *Issuers) put(one *issuer) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	one.takenAt = v.Now()
 	v.known[one.Name] = one
 	v.show()
 }

@@ -55,18 +55,31 @@ func (v *Issuers) Check(ctx context.Context, told bool) {
 		switch content = w.content(); {
 		case err == nil:
 			w.used = content
+			v.found("")
 			v.want(ctx, all)
 		case told || content == w.seen:
 			w.refused = content
+			v.found(err.Error())
 			v.Log.ErrorContext(ctx, "issuers not changed; keeping previous", "error", err.Error())
 		default:
 			w.seen = content
 		}
 	} else if content == w.used {
 		w.refused, w.seen = issuers.Digest{}, issuers.Digest{}
+		v.found("")
 	}
 	for _, one := range v.served() {
 		one.server.Reload(ctx, told)
+	}
+}
+
+// found notes what is wrong with the files; nothing when it is empty.
+func (v *Issuers) found(problem string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.problem = problem
+	if problem != "" {
+		v.refusals++
 	}
 }
 

@@ -786,6 +786,13 @@ func operation() []Group {
 				Remedy:  "Check telemetry.otlp_endpoint and the collector.",
 			},
 			{
+				Message: "metrics listener close failed",
+				Levels:  []string{"warn"},
+				Fields:  []string{"error"},
+				Cause:   "The listener for metrics could not be closed when the server ended.",
+				Remedy:  "None: its port is free when the process has ended.",
+			},
+			{
 				Message: "admin request refused",
 				Levels:  []string{"warn"},
 				Fields:  []string{"correlation_id", "client_address", "operator", "method", "route", "status", "took", "outcome", "error"},

@@ -23,7 +23,7 @@ type Metric struct {
 	Name string
 	Kind Kind
 	Unit string
-	// Labels are the attributes that values may have. None of them holds a secret, or names a user, and each has few values.
+	// Labels are the attributes that values may have beside [IssuerLabel], which all have. None of them holds a secret, or names a user, and each has few values.
 	Labels []string
 	// Meaning is a sentence.
 	Meaning string
@@ -81,6 +81,7 @@ const (
 	certificateRefusals = "countersign.client_certificate.refusals"
 	ready               = "countersign.ready"
 	build               = "countersign.build"
+	issuerOpen          = "countersign.issuer.open"
 
 	configurationTaken   = "countersign.configuration.taken"
 	configurationInUse   = "countersign.configuration.in_use"
@@ -140,6 +141,7 @@ func Catalogue() []Metric {
 			"Requests that the gate in front of the endpoints refused: `client_certificate_forged` (the header came from somebody else than the ingress), `client_certificate_unreadable`.", "RFC 9440 §3"},
 		{certificateRefusals, Counter, "{certificate}", nil, "Client certificates that were not trusted, not the client's own, or of a kind that is not taken; those that failed in the handshake too.", "RFC 8705 §2"},
 		{ready, Gauge, "", []string{"part"}, "1 while the `store` takes writes and the `hsm` signs with each active key, else 0. Asked every 15 seconds, as /health/ready does.", ""},
+		{issuerOpen, Gauge, "", nil, "1 while an issuer of the configuration is served, 0 while it could not be opened and is tried again. At the Prometheus endpoint only.", ""},
 		{configurationTaken, Gauge, "s", nil, "When the configuration in use was taken: at the start, or by the last successful reload; in Unix time.", ""},
 		{configurationInUse, Gauge, "", nil, "1 while what the configuration file says is in use, else 0: it was changed and refused.", ""},
 		{configurationRefused, Counter, "{reload}", nil, "Reloads of the configuration that were refused since the start.", ""},

@@ -10,15 +10,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net/http"
 	"runtime"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
 	exporter "go.opentelemetry.io/otel/exporters/prometheus"
@@ -35,6 +32,8 @@ import (
 
 // Config says what is measured for whom.
 type Config struct {
+	// Issuer is the name of the issuer that is measured: a label of all metrics.
+	Issuer string
 	// Version is that of the program, and Node the name of this node: service.version and service.instance.id.
 	Version, Node string
 	// Database is the store's name as OpenTelemetry spells it: sqlite or postgresql.
@@ -62,7 +61,10 @@ type Push struct {
 
 // Metrics measures. It implements the meters of packages event, store, signer and auditlog. Make one with [New].
 type Metrics struct {
-	now      func() time.Time
+	now    func() time.Time
+	issuer issuer
+	// own are the labels of what is told apart by nothing else.
+	own      labelled
 	registry *prometheus.Registry
 	provider *sdk.MeterProvider
 
@@ -91,15 +93,14 @@ const (
 	mostSeries = 4000
 )
 
-// New makes a Metrics. It measures at once; [Metrics.Handler] serves what it has.
+// New makes a Metrics. It measures at once; a [Process] serves what it has.
 func New(ctx context.Context, config Config) (*Metrics, error) {
 	m := &Metrics{
-		now: config.Now, registry: prometheus.NewRegistry(),
+		now: config.Now, issuer: issuer(config.Issuer), own: issuer(config.Issuer).label(), registry: prometheus.NewRegistry(),
 		clients: newNames(config.OtherClients, false, config.Clients...), outcomes: newNames(mostOutcomes, true),
 		events: newNames(mostEvents, true), kinds: newNames(mostKinds, true),
 	}
-	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	reader, err := exporter.New(exporter.WithRegisterer(m.registry), exporter.WithoutScopeInfo())
+	reader, err := exporter.New(exporter.WithRegisterer(m.registry), exporter.WithoutScopeInfo(), exporter.WithoutTargetInfo())
 	if err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
@@ -178,27 +179,29 @@ func (m *Metrics) instruments(config Config) error {
 	m.entries, m.checkpoints = made.counter(auditEntries), made.counter(auditCheckpoints)
 	m.ingress, m.certificates = made.counter(ingressRefusals), made.counter(certificateRefusals)
 	m.active = made.upDown(requestsActive)
-	m.methods.make = func(method string) labelled { return label("http.request.method", method, "url.scheme", scheme) }
-	m.requestLabels.make = requestKey.labels
+	m.methods.make = func(method string) labelled {
+		return m.issuer.label("http.request.method", method, "url.scheme", scheme)
+	}
+	m.requestLabels.make = func(k requestKey) labelled { return k.labels(m.issuer) }
 	m.clientLabels.make = func(k clientKey) labelled {
-		return label("oauth.client_id", k.client, "http.route", k.route, "oauth.outcome", k.outcome)
+		return m.issuer.label("oauth.client_id", k.client, "http.route", k.route, "oauth.outcome", k.outcome)
 	}
 	m.verbLabels.make = func(k verbKey) labelled {
-		return label("db.system.name", config.Database, "db.operation.name", k.verb, "error.type", k.failure)
+		return m.issuer.label("db.system.name", config.Database, "db.operation.name", k.verb, "error.type", k.failure)
 	}
-	m.retryLabels.make = func(verb string) labelled { return label("db.operation.name", verb) }
-	m.conflictLabels.make = func(k conflictKey) labelled { return label("reason", k.reason, "kind", k.kind) }
+	m.retryLabels.make = func(verb string) labelled { return m.issuer.label("db.operation.name", verb) }
+	m.conflictLabels.make = func(k conflictKey) labelled { return m.issuer.label("reason", k.reason, "kind", k.kind) }
 	m.hsmLabels.make = func(k usageKey) labelled {
-		return label("hsm", k.hsm, "algorithm", string(k.algorithm), "use", string(k.use), "error.type", k.failure)
+		return m.issuer.label("hsm", k.hsm, "algorithm", string(k.algorithm), "use", string(k.use), "error.type", k.failure)
 	}
 	m.entryLabels.make = func(k entryKey) labelled {
-		return label("kind", string(k.kind), "event", k.event, "allowed", k.allowed)
+		return m.issuer.label("kind", string(k.kind), "event", k.event, "allowed", k.allowed)
 	}
-	m.ingressLabels.make = func(event string) labelled { return label("event", event) }
+	m.ingressLabels.make = func(event string) labelled { return m.issuer.label("event", event) }
 	// What has not happened yet is 0, and not absent: alerts look at the difference.
 	zero := context.Background()
-	m.checkpoints.Add(zero, 0)
-	m.certificates.Add(zero, 0)
+	m.checkpoints.Add(zero, 0, m.own.add...)
+	m.certificates.Add(zero, 0, m.own.add...)
 	for _, name := range []string{"client_certificate_forged", "client_certificate_unreadable"} {
 		m.ingress.Add(zero, 0, m.ingressLabels.of(m.events.of(name)).add...)
 	}
@@ -217,16 +220,10 @@ func (m *Metrics) instruments(config Config) error {
 		m.kinds.of(conflict.kind)
 		m.conflicts.Add(zero, 0, m.conflictLabels.of(conflict).add...)
 	}
-	about := with("version", config.Version, "go", runtime.Version(), "fips140", string(fips.Read().Mode))
+	about := m.issuer.with("version", config.Version, "go", runtime.Version(), "fips140", string(fips.Read().Mode))
 	made.gauge(build, func(o observer) { o(1, about) })
 	m.observe(made, config)
 	return errors.Join(made.problems...)
-}
-
-// Handler serves the metrics in the formats of Prometheus and OpenMetrics; in the latter with exemplars, which lead from a slow
-// request to its trace.
-func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true, MaxRequestsInFlight: 4, Timeout: 10 * time.Second})
 }
 
 // Shutdown sends what is left to the collector, and stops.

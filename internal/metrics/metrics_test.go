@@ -55,7 +55,9 @@ func (f *fixture) text(accept string) string {
 	request := httptest.NewRequestWithContext(f.Context(), http.MethodGet, "/metrics", nil)
 	request.Header.Set("Accept", accept)
 	answer := httptest.NewRecorder()
-	f.Handler().ServeHTTP(answer, request)
+	served := NewProcess("v1", "node")
+	served.Show(f.Metrics)
+	served.Handler().ServeHTTP(answer, request)
 	if answer.Code != http.StatusOK {
 		f.Fatalf("%d %s", answer.Code, answer.Body)
 	}

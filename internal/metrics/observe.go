@@ -91,22 +91,22 @@ func (m *Metrics) observe(made *maker, config Config) {
 		if since := m.unsealedSince.Load(); since != 0 {
 			age = max(0, m.now().Sub(time.Unix(0, since)).Seconds())
 		}
-		o(age)
+		o(age, m.issuer.with())
 	})
 	made.gauge(ready, m.sampled(func(s *Sample, o observer) {
 		for part, err := range s.NotReady {
-			o(truth(err == nil), with("part", part))
+			o(truth(err == nil), m.issuer.with("part", part))
 		}
 	}))
 	made.gauge(expires, m.sampled(func(s *Sample, o observer) {
 		for file, end := range s.Ends {
-			o(float64(end.Unix()), with("file", file))
+			o(float64(end.Unix()), m.issuer.with("file", file))
 		}
 	}))
 	configured := func(look func(Configuration) float64) func(observer) {
 		return m.sampled(func(s *Sample, o observer) {
 			if s.Configuration != nil {
-				o(look(*s.Configuration))
+				o(look(*s.Configuration), m.issuer.with())
 			}
 		})
 	}
@@ -115,7 +115,7 @@ func (m *Metrics) observe(made *maker, config Config) {
 	made.counted(configurationRefused, configured(func(c Configuration) float64 { return float64(c.Refused) }))
 	made.gauge(documentAge, m.sampled(func(s *Sample, o observer) {
 		for _, document := range s.Documents {
-			o(s.At.Sub(document.FetchedAt).Seconds(), with("directory", document.Directory, "document", document.Kind))
+			o(s.At.Sub(document.FetchedAt).Seconds(), m.issuer.with("directory", document.Directory, "document", document.Kind))
 		}
 	}))
 }
@@ -123,7 +123,7 @@ func (m *Metrics) observe(made *maker, config Config) {
 func (m *Metrics) observeStore(made *maker, config Config) {
 	made.gauge(backlogWaiting, m.sampled(func(s *Sample, o observer) {
 		for _, backlog := range s.Backlogs {
-			o(float64(backlog.Waiting), with("kind", backlog.Kind))
+			o(float64(backlog.Waiting), m.issuer.with("kind", backlog.Kind))
 		}
 	}))
 	made.gauge(backlogAge, m.sampled(func(s *Sample, o observer) {
@@ -132,26 +132,26 @@ func (m *Metrics) observeStore(made *maker, config Config) {
 			if !backlog.Oldest.IsZero() {
 				age = max(0, s.At.Sub(backlog.Oldest).Seconds())
 			}
-			o(age, with("kind", backlog.Kind))
+			o(age, m.issuer.with("kind", backlog.Kind))
 		}
 	}))
 	made.gauge(standbyLag, m.sampled(func(s *Sample, o observer) {
 		for _, standby := range s.Standbys {
-			o(standby.Lag.Seconds(), with("standby", standby.Name))
+			o(standby.Lag.Seconds(), m.issuer.with("standby", standby.Name))
 		}
 	}))
 	made.gauge(schemaVersion, m.sampled(func(s *Sample, o observer) {
 		if s.Schema != 0 {
-			o(float64(s.Schema), with("db.system.name", config.Database))
+			o(float64(s.Schema), m.issuer.with("db.system.name", config.Database))
 		}
 	}))
 	made.gauge(storeCondition, m.sampled(func(s *Sample, o observer) {
 		if s.Condition == nil {
 			return
 		}
-		o(truth(s.Condition.Clock == nil), with("part", "clock"))
-		o(truth(s.Condition.Notifications == nil), with("part", "notifications"))
-		o(truth(s.Condition.Address == nil), with("part", "address"))
+		o(truth(s.Condition.Clock == nil), m.issuer.with("part", "clock"))
+		o(truth(s.Condition.Notifications == nil), m.issuer.with("part", "notifications"))
+		o(truth(s.Condition.Address == nil), m.issuer.with("part", "address"))
 	}))
 	pooled := func(look func(store.Pool, observer)) func(observer) {
 		return m.sampled(func(s *Sample, o observer) {
@@ -162,19 +162,19 @@ func (m *Metrics) observeStore(made *maker, config Config) {
 	}
 	const pool, name = "db.client.connection.pool.name", "countersign"
 	made.gauge(storeConnections, pooled(func(p store.Pool, o observer) {
-		o(float64(p.Used), with(pool, name, "db.client.connection.state", "used"))
-		o(float64(p.Idle), with(pool, name, "db.client.connection.state", "idle"))
+		o(float64(p.Used), m.issuer.with(pool, name, "db.client.connection.state", "used"))
+		o(float64(p.Idle), m.issuer.with(pool, name, "db.client.connection.state", "idle"))
 	}))
-	made.gauge(storeMost, pooled(func(p store.Pool, o observer) { o(float64(p.Most), with(pool, name)) }))
-	made.gauge(storeWaiting, pooled(func(p store.Pool, o observer) { o(float64(p.Waiting), with(pool, name)) }))
-	made.counted(storeRefused, pooled(func(p store.Pool, o observer) { o(float64(p.Refused)) }))
+	made.gauge(storeMost, pooled(func(p store.Pool, o observer) { o(float64(p.Most), m.issuer.with(pool, name)) }))
+	made.gauge(storeWaiting, pooled(func(p store.Pool, o observer) { o(float64(p.Waiting), m.issuer.with(pool, name)) }))
+	made.counted(storeRefused, pooled(func(p store.Pool, o observer) { o(float64(p.Refused), m.issuer.with()) }))
 }
 
 func (m *Metrics) observeKeys(made *maker) {
 	each := func(value func(signer.ReplicaState) float64) func(observer) {
 		return m.sampled(func(s *Sample, o observer) {
 			for _, one := range s.Replicas {
-				o(value(one), with("hsm", one.Name))
+				o(value(one), m.issuer.with("hsm", one.Name))
 			}
 		})
 	}
@@ -187,7 +187,7 @@ func (m *Metrics) observeKeys(made *maker) {
 	made.gauge(keyAge, m.sampled(func(s *Sample, o observer) {
 		for _, key := range s.Keys {
 			for _, use := range key.Uses {
-				o(max(0, s.At.Sub(since(key)).Seconds()), with(
+				o(max(0, s.At.Sub(since(key)).Seconds()), m.issuer.with(
 					"kid", key.ID, "algorithm", string(key.Algorithm), "use", string(use), "state", string(key.State)))
 			}
 		}

@@ -27,12 +27,12 @@ type requestKey struct {
 	status                 int
 }
 
-func (k requestKey) labels() labelled {
+func (k requestKey) labels(of issuer) labelled {
 	failed := ""
 	if k.status >= http.StatusInternalServerError {
 		failed = k.outcome
 	}
-	return label("http.request.method", k.method, "http.route", k.route, "http.response.status_code", strconv.Itoa(k.status),
+	return of.label("http.request.method", k.method, "http.route", k.route, "http.response.status_code", strconv.Itoa(k.status),
 		"url.scheme", scheme, "error.type", failed, "oauth.outcome", k.outcome)
 }
 
@@ -160,7 +160,7 @@ func (m *Metrics) Appended(kind audit.Kind, name, allowed string) {
 // Sealed implements auditlog's Meter.
 func (m *Metrics) Sealed(time.Time) {
 	m.unsealedSince.Store(0)
-	m.checkpoints.Add(context.Background(), 1)
+	m.checkpoints.Add(context.Background(), 1, m.own.add...)
 }
 
 // IngressRefused counts a request that was refused in front of the endpoints; event is that of the audit log.
@@ -169,4 +169,4 @@ func (m *Metrics) IngressRefused(ctx context.Context, event string) {
 }
 
 // CertificateRefused counts a client certificate that was refused.
-func (m *Metrics) CertificateRefused(ctx context.Context) { m.certificates.Add(ctx, 1) }
+func (m *Metrics) CertificateRefused(ctx context.Context) { m.certificates.Add(ctx, 1, m.own.add...) }

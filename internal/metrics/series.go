@@ -14,15 +14,24 @@ type labelled struct {
 	record []metric.RecordOption
 }
 
-// label makes labels as [with] does.
-func label(pairs ...string) labelled {
-	option := with(pairs...)
+// IssuerLabel is a label of all metrics: several issuers may run in one process.
+const IssuerLabel = "issuer"
+
+// issuer is the name of the issuer that is measured. It makes the labels of all values.
+type issuer string
+
+// label makes labels as [issuer.with] does.
+func (name issuer) label(pairs ...string) labelled {
+	option := name.with(pairs...)
 	return labelled{add: []metric.AddOption{option}, record: []metric.RecordOption{option}}
 }
 
-// with makes labels of names and values in turn; those without a value are left out.
-func with(pairs ...string) metric.MeasurementOption {
+// with makes labels of names and values in turn, with that of the issuer; those without a value are left out.
+func (name issuer) with(pairs ...string) metric.MeasurementOption {
 	var attributes []attribute.KeyValue
+	if name != "" {
+		attributes = append(attributes, attribute.String(IssuerLabel, string(name)))
+	}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if pairs[i+1] != "" {
 			attributes = append(attributes, attribute.String(pairs[i], pairs[i+1]))

@@ -14,8 +14,45 @@ import (
 	"countersign/internal/config/certificates"
 	"countersign/internal/config/observe"
 	"countersign/internal/listening"
+	"countersign/internal/metrics"
 	"countersign/mtls"
 )
+
+// Process serves the metrics of all issuers of a process. Make one with [NewProcess].
+type Process struct {
+	metrics *metrics.Process
+	server  *server
+	log     *slog.Logger
+}
+
+// NewProcess opens the listener for metrics; it returns nil where there is none. version is that of the program, node the name of this
+// node, and open says of each issuer that should be served whether it could be opened.
+func NewProcess(ctx context.Context, o Options, open func() map[string]bool) (*Process, error) {
+	c := o.Config.Metrics
+	if c.Listen == "" {
+		return nil, nil
+	}
+	p := &Process{metrics: metrics.NewProcess(o.Version, o.Node), log: o.Log}
+	p.metrics.Open(open)
+	var err error
+	p.server, err = listen(ctx, c, p.metrics.Handler(), o.Now, o.Log)
+	return p, err
+}
+
+// Serve answers until [Process.Close].
+func (p *Process) Serve(ctx context.Context) {
+	if p != nil {
+		p.server.serve(ctx, p.log)
+	}
+}
+
+// Close closes the listener.
+func (p *Process) Close() error {
+	if p == nil {
+		return nil
+	}
+	return p.server.Close()
+}
 
 // server serves the metrics.
 type server struct {
@@ -24,9 +61,9 @@ type server struct {
 }
 
 // listen opens the listener for metrics. Where it is not on this machine alone it is TLS, and wants a client certificate.
-func listen(ctx context.Context, c observe.Metrics, metrics http.Handler, now func() time.Time, log *slog.Logger) (*server, error) {
+func listen(ctx context.Context, c observe.Metrics, answers http.Handler, now func() time.Time, log *slog.Logger) (*server, error) {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", metrics)
+	mux.Handle("GET /metrics", answers)
 	s := &server{http: &http.Server{
 		Handler: mux, MaxHeaderBytes: 8 << 10, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 5 * time.Second, WriteTimeout: 15 * time.Second,
 		IdleTimeout: 2 * time.Minute, ErrorLog: stdlog.New(refusals{log}, "", 0),

@@ -88,9 +88,9 @@ func pemFile(t *testing.T, kind string, der []byte) string {
 // observed starts the listener of some settings, without a server, until the test ends.
 func observed(t *testing.T, settings observe.Metrics) error {
 	t.Helper()
-	o, err := observing.New(t.Context(), observing.Options{
+	o, err := observing.NewProcess(t.Context(), observing.Options{
 		Config: &config.Config{Metrics: settings}, Node: "node", Version: "v1", Now: time.Now, Log: slog.New(slog.DiscardHandler),
-	})
+	}, nil)
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func observed(t *testing.T, settings observe.Metrics) error {
 		o.Serve(context.Background())
 	}()
 	t.Cleanup(func() {
-		if err := o.Shutdown(context.Background()); err != nil {
+		if err := o.Close(); err != nil {
 			t.Error(err)
 		}
 		<-served
@@ -151,7 +151,7 @@ func TestReaders(t *testing.T) {
 		return response.StatusCode, string(body), errors.Join(err, response.Body.Close())
 	}
 	t.Run("accepts the reader", func(t *testing.T) {
-		if status, body, err := ask("https", "/metrics", ours.reader(t, "prometheus.bank.example")); status != http.StatusOK || !strings.Contains(body, "countersign_build{") {
+		if status, body, err := ask("https", "/metrics", ours.reader(t, "prometheus.bank.example")); status != http.StatusOK || !strings.Contains(body, "target_info{") {
 			t.Errorf("%d %v", status, err)
 		}
 	})
@@ -207,7 +207,7 @@ func TestSocket(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer response.Body.Close()
-		if body, err := io.ReadAll(response.Body); err != nil || !bytes.Contains(body, []byte("countersign_build{")) {
+		if body, err := io.ReadAll(response.Body); err != nil || !bytes.Contains(body, []byte("target_info{")) {
 			t.Errorf("%s, %v", response.Status, err)
 		}
 		if info, err := os.Stat(name); err != nil || info.Mode().Perm() != 0o660 {

@@ -4,7 +4,6 @@ package observing
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -26,6 +25,10 @@ import (
 // Options are what an [Observer] needs.
 type Options struct {
 	Config *config.Config
+	// Issuer is the name of the issuer that is observed, which is a label of all metrics.
+	Issuer string
+	// Process serves the metrics of all issuers of the process; nil when nobody reads them.
+	Process *Process
 	// Node is the name of this node, and Version that of the program.
 	Node, Version string
 	// Headers are sent to the collector with metrics.
@@ -41,14 +44,13 @@ type Observer struct {
 	metrics *metrics.Metrics
 	hours   *availability.Recorder
 	refused *why.Recorder
-	server  *server
 	// seldom is what was found out last of what changes seldom.
 	seldom seldom
 	// config is the configuration in use.
 	config atomic.Pointer[config.Config]
 }
 
-// New makes an Observer, and opens the listener for metrics if there is one.
+// New makes an Observer.
 func New(ctx context.Context, o Options) (*Observer, error) {
 	made := &Observer{options: o, hours: &availability.Recorder{Node: o.Node, Now: o.Now, Log: o.Log}, refused: &why.Recorder{
 		Node: o.Node, Keep: o.Config.Why.Keep.Std(), Most: o.Config.Why.Most, Now: o.Now, Log: o.Log,
@@ -64,16 +66,10 @@ func New(ctx context.Context, o Options) (*Observer, error) {
 	}
 	var err error
 	if made.metrics, err = metrics.New(ctx, metrics.Config{
-		Version: o.Version, Node: o.Node, Database: database, Clients: strings.Fields(c.Clients), OtherClients: c.OtherClients, Push: made.push(),
+		Issuer: o.Issuer, Version: o.Version, Node: o.Node, Database: database, Clients: strings.Fields(c.Clients), OtherClients: c.OtherClients, Push: made.push(),
 		Now: o.Now,
 	}); err != nil {
 		return nil, err
-	}
-	if c.Listen == "" {
-		return made, nil
-	}
-	if made.server, err = listen(ctx, c, made.metrics.Handler(), o.Now, o.Log); err != nil {
-		return nil, errors.Join(err, made.metrics.Shutdown(ctx))
 	}
 	return made, nil
 }
@@ -170,34 +166,28 @@ type Parts struct {
 	Configuration func() reread.State
 }
 
-// Run serves the metrics, looks at the parts, and keeps the hours, until ctx ends; what was counted is stored then.
+// Run shows the metrics, looks at the parts, and keeps the hours, until ctx ends; what was counted is stored then.
 func (o *Observer) Run(ctx context.Context, parts Parts) {
 	o.hours.Store, o.refused.Store = parts.Store, parts.Store
 	var keeping sync.WaitGroup
 	keeping.Go(func() { o.hours.Watch(ctx, func(ctx context.Context) error { return o.look(ctx, parts) }) })
 	keeping.Go(func() { o.hours.Run(ctx) })
 	keeping.Go(func() { o.refused.Run(ctx) })
-	go o.Serve(ctx)
+	if o.metrics != nil && o.options.Process != nil {
+		o.options.Process.metrics.Show(o.metrics)
+	}
 	keeping.Wait()
 }
 
-// Serve serves the metrics until [Observer.Shutdown]; without a listener it does nothing.
-func (o *Observer) Serve(ctx context.Context) {
-	if o.server != nil {
-		o.server.serve(ctx, o.options.Log)
-	}
-}
-
-// Shutdown closes the listener, and sends what is left.
+// Shutdown sends what is left, and shows the metrics no more.
 func (o *Observer) Shutdown(ctx context.Context) error {
 	if o.metrics == nil {
 		return nil
 	}
-	var closed error
-	if o.server != nil {
-		closed = o.server.Close()
+	if o.options.Process != nil {
+		o.options.Process.metrics.Hide(o.metrics)
 	}
-	if err := errors.Join(closed, o.metrics.Shutdown(ctx)); err != nil {
+	if err := o.metrics.Shutdown(ctx); err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}
 	return nil

@@ -46,7 +46,7 @@ func TestPrometheus(t *testing.T) {
 
 // filled is a query with the variables of a dashboard filled in.
 func filled(expr string) string {
-	return strings.NewReplacer("$__rate_interval", "1m", "$instance", ".*").Replace(expr)
+	return strings.NewReplacer("$__rate_interval", "1m", "$instance", ".*", "$issuer", "main").Replace(expr)
 }
 
 // wantQueries runs every query of the dashboards.
@@ -54,6 +54,10 @@ func (p *prometheus) wantQueries(t *testing.T) {
 	var instances []string
 	if err := p.ask("/api/v1/label/instance/values", url.Values{"match[]": {"countersign_build"}}, &instances); err != nil || len(instances) != 1 {
 		t.Errorf("%s: %v, %v", dashboards.Instances, instances, err)
+	}
+	var issuers []string
+	if err := p.ask("/api/v1/label/issuer/values", url.Values{"match[]": {"countersign_build"}}, &issuers); err != nil || !slices.Equal(issuers, []string{"main"}) {
+		t.Errorf("%s: %v, %v", dashboards.Issuers, issuers, err)
 	}
 	for _, dashboard := range dashboards.Dashboards() {
 		for _, row := range dashboard.Rows {
@@ -133,7 +137,7 @@ func (p *prometheus) wantAlerts(t *testing.T) {
 func (p *prometheus) wantLabels(t *testing.T) {
 	known := map[string][]string{}
 	for _, metric := range metrics.Catalogue() {
-		labels := []string{"__name__", "instance", "job", "le"}
+		labels := []string{"__name__", "instance", "job", "le", metrics.IssuerLabel}
 		for _, label := range metric.Labels {
 			labels = append(labels, strings.NewReplacer(".", "_").Replace(label))
 		}
@@ -155,6 +159,9 @@ func (p *prometheus) wantLabels(t *testing.T) {
 		if known[name] == nil {
 			t.Errorf("%s is not in the catalogue", name)
 			continue
+		}
+		if one[metrics.IssuerLabel] != "main" {
+			t.Errorf("%s is of the issuer %q", name, one[metrics.IssuerLabel])
 		}
 		for label := range one {
 			if !slices.Contains(known[name], label) {

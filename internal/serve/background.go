@@ -13,6 +13,7 @@ import (
 	"countersign/internal/condition"
 	"countersign/internal/observing"
 	"countersign/internal/pause"
+	"countersign/internal/reread"
 	"countersign/store"
 )
 
@@ -35,7 +36,7 @@ func (s *server) start(ctx context.Context) (wait func()) {
 	jobs.Go(s.live.jobs.Wait)
 	jobs.Go(func() {
 		s.observer.Run(ctx, observing.Parts{
-			Store: s.store, Signer: s.keys.Signer, Schema: s.schema, Configuration: s.live.configuration.State,
+			Store: s.store, Signer: s.keys.Signer, Schema: s.schema, Configuration: s.configured(),
 		})
 	})
 	jobs.Go(func() { s.lines.Run(ctx) })
@@ -44,6 +45,14 @@ func (s *server) start(ctx context.Context) (wait func()) {
 		jobs.Wait()
 		stopSealing() // after the last entry
 	}
+}
+
+// configured says how reading the configuration again went.
+func (s *server) configured() func() reread.State {
+	if s.state != nil {
+		return s.state
+	}
+	return s.live.configuration.State
 }
 
 // seal writes this node's chain of the audit log until stop is called, which waits for the last checkpoint.

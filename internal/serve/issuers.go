@@ -18,16 +18,27 @@ import (
 	"countersign/internal/issuing"
 	"countersign/internal/listening/bounded"
 	"countersign/internal/memory"
+	"countersign/internal/observing"
 	"countersign/internal/reread"
 	"countersign/mtls"
 	"countersign/store"
 )
 
 // runSeveral serves all issuers of the configuration, by their hosts.
-func (s *server) runSeveral(ctx context.Context, started time.Time) error {
+func (s *server) runSeveral(ctx context.Context, started time.Time) (err error) {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	all, err := issuing.Open(ctx, issuing.Config{
-		Main: s.Config, New: s.issuer, Log: s.log,
+	var all *issuing.Issuers
+	s.process, err = observing.NewProcess(ctx, s.observing(), func() map[string]bool { return all.Served() })
+	if err != nil {
+		stop()
+		return err
+	}
+	defer s.endMetrics()
+	all, err = issuing.Open(ctx, issuing.Config{
+		Main: s.Config, Now: s.Now, Log: s.log,
+		New: func(one issuers.Issuer, log *slog.Logger) issuing.Server {
+			return s.issuer(one, log, func() reread.State { return all.State(one.Name) })
+		},
 		Check: func(ctx context.Context, all []issuers.Issuer) error {
 			return errors.Join(checkEach(ctx, all, s.Now)...)
 		},
@@ -47,6 +58,11 @@ func (s *server) runSeveral(ctx context.Context, started time.Time) error {
 		return fmt.Errorf("read the limit of open files; set limits.connections: %w", err)
 	}
 	refusals := newRefusals(s.Now, s.log)
+	refusals.refused = func(ctx context.Context, server string) {
+		if one, ok := all.Open(all.At(server)).(*oneOfSeveral); ok {
+			one.observer.CertificateRefused(ctx)
+		}
+	}
 	listeners, err := listen(ctx, s.Config, front{
 		certificate: all.Certificate, refusals: refusals, drain: all.Drain, connections: bounded.New(most, s.Now, s.log),
 		handler: func(mutual bool) http.Handler { return all.Handler(mutual, behindIngress(s.Config, mutual)) },
@@ -74,6 +90,7 @@ func (s *server) runSeveral(ctx context.Context, started time.Time) error {
 	})
 	running.Go(func() { refusals.lines.Run(background) })
 	running.Go(func() { all.Run(background) })
+	go s.process.Serve(background)
 	s.log.InfoContext(ctx, "serving several issuers", "issuers", all.Names(), "took", s.Now().Sub(started))
 	return listeners.serve(ctx, s.log)
 }
@@ -99,19 +116,20 @@ func behindIngress(c *config.Config, mutual bool) bool {
 	return c.Listen.IngressNetworks != ""
 }
 
-// issuer makes the server of one of several issuers. Metrics are served by that of the main file alone, whose configuration is read
-// again as where there is one issuer; a changed file of another issuer is a new server.
-func (s *server) issuer(one issuers.Issuer, log *slog.Logger) issuing.Server {
-	options, c := s.Options, *one.Config
+// issuer makes the server of one of several issuers. The configuration of the main file's is read again as where there is one issuer; a
+// changed file of another issuer is a new server, and state says how that went.
+func (s *server) issuer(one issuers.Issuer, log *slog.Logger, state func() reread.State) issuing.Server {
+	options := s.Options
 	if one.Name != issuers.Main {
 		options.File, options.Note = "", ""
-		c.Metrics.Listen, c.Metrics.PushEvery = "", 0
 	}
-	options.Config = &c
+	options.Config = one.Config
 	made := &oneOfSeveral{server: newServer(options), made: s.Now()}
-	made.log, made.traces, made.chain = log, s.traces, s.chain
+	made.name, made.process, made.log, made.traces, made.chain = one.Name, s.process, log, s.traces, s.chain
 	if one.Name == issuers.Main {
 		made.level = s.level
+	} else {
+		made.state = state
 	}
 	return made
 }

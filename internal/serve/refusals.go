@@ -22,8 +22,8 @@ const (
 type refusals struct {
 	lines *repeat.Lines
 	log   *slog.Logger
-	// refused is told of each; nil is told nothing.
-	refused func(context.Context)
+	// refused is told of each, and of the name that its client came for where that is known; nil is told nothing.
+	refused func(ctx context.Context, server string)
 }
 
 func newRefusals(now func() time.Time, log *slog.Logger) *refusals {
@@ -34,12 +34,12 @@ func newRefusals(now func() time.Time, log *slog.Logger) *refusals {
 }
 
 // refusal is one certificate. What is not known is empty.
-type refusal struct{ remote, clientID, subject, cause string }
+type refusal struct{ remote, server, clientID, subject, cause string }
 
 // report logs one certificate.
 func (r *refusals) report(ctx context.Context, one refusal) {
 	if r.refused != nil {
-		r.refused(ctx)
+		r.refused(ctx, one.server)
 	}
 	same := one.clientID + "\x00" + one.subject // without the cause, which may hold the time
 	if one.clientID == "" && one.subject == "" {
@@ -66,7 +66,7 @@ type connectionLog struct {
 func (c connectionLog) Write(line []byte) (int, error) {
 	text := strings.TrimSpace(string(line))
 	if remote, cause, ok := refusedCertificate(text); ok {
-		c.refusals.report(context.Background(), refusal{remote: remote, subject: c.handshakes.Subject(remote), cause: cause})
+		c.refusals.report(context.Background(), refusal{remote: remote, server: c.handshakes.Server(remote), subject: c.handshakes.Subject(remote), cause: cause})
 	} else if cause, ok := strings.CutPrefix(text, "http: Accept error: "); ok {
 		c.refusals.lines.Write("accept", 1, func(repeated int) { // net/http says it up to 200 times a second
 			c.log.Error("connections are not accepted", "error", cause, "repeated", repeated)

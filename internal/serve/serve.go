@@ -21,6 +21,7 @@ import (
 	"countersign/internal/database"
 	"countersign/internal/fips"
 	"countersign/internal/hsm"
+	"countersign/internal/issuers"
 	"countersign/internal/listening/bounded"
 	"countersign/internal/memory"
 	"countersign/internal/observing"
@@ -82,16 +83,25 @@ func Run(ctx context.Context, o Options) error {
 	if len(o.Config.Issuers) > 0 {
 		return s.runSeveral(ctx, started)
 	}
+	open := func() map[string]bool { return map[string]bool{s.name: true} }
+	if s.process, err = observing.NewProcess(ctx, s.observing(), open); err != nil {
+		return err
+	}
+	defer s.endMetrics()
 	if err := s.open(ctx); err != nil {
 		return err
 	}
 	defer s.close(ctx)
+	go s.process.Serve(ctx)
 	return s.run(ctx, started)
 }
 
+// endMetrics closes the listener for metrics.
+func (s *server) endMetrics() { warn(s.log, "metrics listener close failed", s.process.Close()) }
+
 // newServer makes a server with nothing open.
 func newServer(o Options) *server {
-	return &server{Options: o, level: &slog.LevelVar{}, live: &live{}, memory: &atomic.Int64{}}
+	return &server{Options: o, name: issuers.Main, level: &slog.LevelVar{}, live: &live{}, memory: &atomic.Int64{}}
 }
 
 // open opens the store and prepares the HSM. What was opened is closed again when it returns an error.
@@ -144,6 +154,8 @@ func (s *server) close(ctx context.Context) {
 // server is what is open of one issuer while it serves.
 type server struct {
 	Options
+	// name is that of the issuer.
+	name   string
 	log    *slog.Logger
 	level  *slog.LevelVar
 	traces trace.TracerProvider
@@ -159,8 +171,12 @@ type server struct {
 	// live is what changes while the server runs. reload has the files that one generation reads again: nil where it is only tried.
 	live   *live
 	reload *reread.Files
+	// state says how reading the file again went that another has read; nil where the server does it.
+	state func() reread.State
 	// memory is how many passwords are verified at once.
 	memory *atomic.Int64
+	// process serves the metrics of all issuers; nil when nobody reads them.
+	process *observing.Process
 	// observer measures, and schema reads the newest step of the store's.
 	observer *observing.Observer
 	schema   func(context.Context) (int64, error)
@@ -226,7 +242,8 @@ func (s *server) first(background context.Context) (*generation, error) {
 	if s.alarms, err = newAlarms(s.store, s.chain, s.Now, s.log); err != nil {
 		return nil, err
 	}
-	s.alarms.refused, s.alarms.refusals.refused = s.observer.IngressRefused, s.observer.CertificateRefused
+	s.alarms.refused = s.observer.IngressRefused
+	s.alarms.refusals.refused = func(ctx context.Context, _ string) { s.observer.CertificateRefused(ctx) }
 	s.lines = repeat.New(repeat.Options{Now: s.Now, Period: repeatPeriod, Kinds: repeatKinds, More: func(count int) {
 		s.log.Warn("refused requests not logged one by one", "count", count)
 	}})
@@ -263,9 +280,16 @@ func (s *server) observe(ctx context.Context) (*observing.Observer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return observing.New(ctx, observing.Options{
-		Config: s.Config, Node: s.chain, Version: s.Version, Headers: headers, Now: s.Now, Log: s.log,
-	})
+	options := s.observing()
+	options.Headers = headers
+	return observing.New(ctx, options)
+}
+
+// observing are the options of what measures the server.
+func (s *server) observing() observing.Options {
+	return observing.Options{
+		Config: s.Config, Issuer: s.name, Process: s.process, Node: s.chain, Version: s.Version, Now: s.Now, Log: s.log,
+	}
 }
 
 // warnOfKeys says at every start what an operator has to know of the keys. No level of the log hides that they are
