@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"reflect"
 	"time"
 
 	"countersign/internal/config"
 	"countersign/internal/config/change"
+	"countersign/internal/noted"
 	"countersign/internal/serve"
 )
 
@@ -55,7 +57,7 @@ func (configCheck) Run(ctx context.Context, p *program) error {
 	}
 	p.printf("The configuration is correct.\n")
 	note := serve.NoteFile(c)
-	running, takenAt, err := serve.Noted(note)
+	running, takenAt, err := noted.Read(note)
 	if errors.Is(err, fs.ErrNotExist) {
 		p.printf("No server runs with it: what a reload would change is not known (%s is not there).\n", cmp.Or(note, "signer.state_dir"))
 		return nil
@@ -69,7 +71,7 @@ func (configCheck) Run(ctx context.Context, p *program) error {
 		p.printf("%s: differs; taken by a reload\n", key)
 	}
 	for _, key := range changes.Restart {
-		p.printf("%s: differs; taken by a restart only\n", key)
+		p.printf("%s: differs; taken by a restart only: %s\n", key, change.Why(reflect.TypeFor[config.Config](), key))
 	}
 	if len(changes.Live)+len(changes.Restart) == 0 {
 		p.printf("No key differs. Files that keys name are read again when they change.\n")

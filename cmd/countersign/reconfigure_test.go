@@ -233,17 +233,17 @@ func TestNM86Reload(t *testing.T) {
 		hangup(taken, 2)
 	})
 	t.Run("refuses what needs a restart, names it, and takes the rest", func(t *testing.T) {
-		i.rewrite(with("limits", "header_bytes = 16384\nclient_burst = 198"))
+		i.rewrite(with("audit", "checkpoint_entries = 999"))
 		i.rewrite(func(text string) string { return strings.Replace(text, `name = "reloaded"`, `name = "third"`, 1) })
-		if output, code := check(); code != 0 || !strings.Contains(output, "limits.header_bytes: differs; taken by a restart only") {
+		if output, code := check(); code != 0 || !strings.Contains(output, "audit.checkpoint_entries: differs; taken by a restart only: the chain of this node has one writer") {
 			t.Errorf("%d %s", code, output)
 		}
 		hangup(taken, 3)
-		server.logged(`msg="configuration changes not taken; restart to take them" keys=limits.header_bytes`)
+		server.logged(`msg="configuration changes not taken; restart to take them" keys=audit.checkpoint_entries`)
 		if !strings.Contains(i.scopes(), " third ") {
 			t.Error("the rest was not taken")
 		}
-		if output, _ := check(); !strings.Contains(output, "limits.header_bytes: differs; taken by a restart only") || strings.Contains(output, "by a reload") {
+		if output, _ := check(); !strings.Contains(output, "audit.checkpoint_entries: differs; taken by a restart only: the chain of this node has one writer") || strings.Contains(output, "by a reload") {
 			t.Errorf("it is taken for taken:\n%s", output)
 		}
 	})

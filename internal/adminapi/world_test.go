@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -136,7 +137,8 @@ func (w *world) node() string {
 		w.Fatal(err)
 	}
 	current := func() *adminlistener.API { return api }
-	opened, server, err := adminlistener.Open(w.Context(), w.config.Admin.Listen, current, api.Handler, log)
+	server := adminlistener.Server(current, api.Handler, log)
+	opened, err := new(net.ListenConfig).Listen(w.Context(), "tcp", w.config.Admin.Listen)
 	if err != nil {
 		w.Fatal(err)
 	}

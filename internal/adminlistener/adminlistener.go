@@ -1,13 +1,12 @@
-// Package adminlistener opens the listener of the admin API, which is for operators alone.
+// Package adminlistener makes what answers on the listener of the admin API, which is for operators alone.
 package adminlistener
 
 import (
-	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	stdlog "log"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -22,7 +21,6 @@ import (
 	"countersign/internal/config/operators"
 	"countersign/internal/directory"
 	"countersign/internal/jose"
-	"countersign/internal/listening"
 	"countersign/mtls"
 	"countersign/signer"
 	"countersign/store"
@@ -76,10 +74,10 @@ func New(o Options) (*API, error) {
 	return made, err
 }
 
-// Open opens the listener at an address, and makes the server that answers on it by TLS with [http.Server.ServeTLS]: by handler, and
-// with the certificate and for the operators of the API that is current when somebody connects.
-func Open(ctx context.Context, address string, current func() *API, handler http.Handler, log *slog.Logger) (net.Listener, *http.Server, error) {
-	server := &http.Server{
+// Server makes what answers on the listener by TLS, with [http.Server.ServeTLS]: by handler, and with the certificate and for the
+// operators of the API that is current when somebody connects; nobody gets through the handshake while there is none.
+func Server(current func() *API, handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
 		Handler: handler, MaxHeaderBytes: headerBytes, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 20 * time.Second,
 		WriteTimeout: writeTimeout, IdleTimeout: 2 * time.Minute, ErrorLog: stdlog.New(refusals{log}, "", 0),
 		TLSConfig: &tls.Config{
@@ -87,6 +85,9 @@ func Open(ctx context.Context, address string, current func() *API, handler http
 			NextProtos: []string{"h2", "http/1.1"},
 			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 				api := current()
+				if api == nil {
+					return nil, errors.New("the admin API is turned off")
+				}
 				return secured(api.config, api.operators)
 			},
 			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
@@ -94,11 +95,6 @@ func Open(ctx context.Context, address string, current func() *API, handler http
 			},
 		},
 	}
-	listener, _, err := listening.Open(ctx, address)
-	if err != nil {
-		return nil, nil, listening.Error("admin.listen", address, err)
-	}
-	return listener, server, nil
 }
 
 // routes are what operators may ask for.

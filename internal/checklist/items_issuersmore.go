@@ -9,6 +9,10 @@ func issuersMeasured() []Group {
 			{ID: "NM-190", Section: "Prometheus, OpenTelemetry", Requires: "each metric has the name of its issuer; those of all issuers are served together, and what one counts is nothing of another's"},
 			{ID: "NM-191", Section: "OWASP ASVS 5.0 §16.5.3", Requires: "an issuer that could not be opened is shown, while its process serves the metrics of the others"},
 			{ID: "NM-192", Section: "issue N, 5", Requires: "metrics say of each issuer whether what its file says is in use"},
+			{ID: "NM-193", Section: "issue N, 5", Requires: "each key that needs a restart says why, in the reference and in config check"},
+			{ID: "NM-194", Section: "RFC 9112 §9.6, RFC 9113 §6.8", Requires: "timeouts and the size of headers change for new connections, and no request is lost on those that are open"},
+			{ID: "NM-195", Section: "issue N, 5", Requires: "addresses of listeners change: the new one is open before the old one is drained and closed; what cannot be opened changes nothing, and names its key"},
+			{ID: "NM-196", Section: "issue N, 5", Requires: "a server takes addresses, timeouts, the size of headers, its admin listener and the form of its log anew under load without losing a request"},
 		},
 	}}
 }

@@ -39,25 +39,25 @@ type (
 // required demands it, enum lists the only values, min and max bound it, lax says how it protects less than its default,
 // reload whether a change is taken without a restart ([change.Live]).
 type Config struct {
-	Issuer string `toml:"issuer" reload:"restart" required:"true" doc:"Issuer identifier (RFC 8414 §2): the https address that clients know, without query, fragment or trailing slash."`
+	Issuer string `toml:"issuer" reload:"restart" why:"it is in every token, and clients know it: what was issued before would be nobody's" required:"true" doc:"Issuer identifier (RFC 8414 §2): the https address that clients know, without query, fragment or trailing slash."`
 
 	Profiles string `toml:"profiles" reload:"live" default:"fapi2-security" doc:"Security profiles that clients may be held to, separated by spaces: fapi2-security, fapi2-message-signing, fapi1-advanced, presets of ecosystems such as uk-openbanking, or PRESET/BASE; countersign profile list has them all. Each client is held to its own; the discovery document describes what these allow."`
 
 	Listen     Listen          `toml:"listen" reload:"each" doc:"The listener for browsers and for clients that authenticate with private_key_jwt. It never asks for a client certificate."`
 	ListenMTLS ListenMTLS      `toml:"listen_mtls" reload:"each" doc:"The listener that asks for a client certificate (RFC 8705). It is off while its address is empty."`
-	Store      Store           `toml:"store" reload:"restart" doc:"Where grants, tokens, clients and users are kept."`
-	Signer     Signer          `toml:"signer" reload:"restart" doc:"The PKCS#11 module and token that hold the signing keys."`
+	Store      Store           `toml:"store" reload:"restart" why:"it is opened once, and what was begun in one database cannot be ended in another; passwords and addresses in files are read again" doc:"Where grants, tokens, clients and users are kept."`
+	Signer     Signer          `toml:"signer" reload:"restart" why:"the worker process has the module loaded and the PIN; keys themselves change without a restart" doc:"The PKCS#11 module and token that hold the signing keys."`
 	Tokens     Tokens          `toml:"tokens" reload:"live" doc:"How long things live, and what signs access tokens."`
 	Sessions   Sessions        `toml:"sessions" reload:"live" doc:"Signed-in browsers."`
 	Caches     caches.Caches   `toml:"caches" reload:"live" doc:"What a node remembers so that it need not read or fetch it again. More takes memory (docs/operations.md), less takes time. A cache that is full forgets; nothing fails."`
 	Limits     Limits          `toml:"limits" reload:"each" doc:"Bounds on what a connection may cost."`
 	Telemetry  Telemetry       `toml:"telemetry" reload:"each" doc:"Logs and traces. Neither holds a secret."`
-	Metrics    observe.Metrics `toml:"metrics" reload:"restart" doc:"Metrics, for Prometheus and OpenTelemetry. See docs/metrics.md."`
+	Metrics    observe.Metrics `toml:"metrics" reload:"restart" why:"what is counted would begin again while the server goes on" doc:"Metrics, for Prometheus and OpenTelemetry. See docs/metrics.md."`
 	Admin      operators.Admin `toml:"admin" reload:"each" doc:"The admin API, for operators with certificates. See docs/admin-api.md."`
 	Why        observe.Why     `toml:"why" reload:"live" doc:"What is kept of refused requests. No secret is in it. See docs/why.md."`
-	Audit      Audit           `toml:"audit" reload:"restart" doc:"The audit log: signed messages, and what operators change. It cannot be turned off."`
+	Audit      Audit           `toml:"audit" reload:"restart" why:"the chain of this node has one writer, from its start to its last checkpoint" doc:"The audit log: signed messages, and what operators change. It cannot be turned off."`
 	Resources  Resources       `toml:"resources" reload:"live" doc:"Protected resources that the server itself answers, beside UserInfo."`
-	Retention  Retention       `toml:"retention" reload:"restart" doc:"How long ended records are kept. One-time values are kept as long as they could be replayed, regardless of these settings."`
+	Retention  Retention       `toml:"retention" reload:"restart" why:"what is removed is decided by the store when it is opened" doc:"How long ended records are kept. One-time values are kept as long as they could be replayed, regardless of these settings."`
 	DPoP       DPoP            `toml:"dpop" reload:"live" doc:"Proofs of possession (RFC 9449)."`
 	Brand      Brand           `toml:"brand" reload:"live" doc:"Whose pages users see, and in which languages. There is no key for CSS or HTML: who may style may hide the amount. See docs/brand.md."`
 
@@ -90,7 +90,7 @@ type Config struct {
 
 // Listen is the main listener.
 type Listen struct {
-	Address         string `toml:"address" reload:"restart" default:"127.0.0.1:8443" doc:"Host and port to listen on."`
+	Address         string `toml:"address" reload:"live" default:"127.0.0.1:8443" doc:"Host and port to listen on."`
 	CertificateFile File   `toml:"certificate_file" reload:"live" required:"true" doc:"TLS certificate chain, PEM, leaf first. Used by both listeners."`
 	KeyFile         Secret `toml:"key_file" reload:"live" required:"true" doc:"Private key of the TLS certificate, PEM."`
 	IngressNetworks string `toml:"ingress_networks" reload:"live" doc:"Networks of the ingresses in front of this listener, such as 10.1.2.0/28, separated by spaces. From there X-Forwarded-For is believed: its last address that is in none of them is the client's, in the log and for limits by address."`
@@ -99,12 +99,12 @@ type Listen struct {
 
 // ListenMTLS is the listener for client certificates.
 type ListenMTLS struct {
-	Address      string `toml:"address" reload:"restart" doc:"Host and port to listen on, or unix: and the name of a socket for an ingress on this machine; empty turns the listener off."`
+	Address      string `toml:"address" reload:"live" doc:"Host and port to listen on, or unix: and the name of a socket for an ingress on this machine; empty turns the listener off."`
 	URL          string `toml:"url" reload:"live" doc:"Public https address of this listener, published in mtls_endpoint_aliases (RFC 8705 §5)."`
 	ClientCAFile File   `toml:"client_ca_file" reload:"live" doc:"Certificate authorities, PEM, whose client certificates tls_client_auth accepts. Without it only self_signed_tls_client_auth works."`
 
 	IntermediatesFile File   `toml:"intermediates_file" reload:"live" doc:"Further certificates, PEM, between those authorities and the clients'. Needed for clients that send none, and behind an ingress that hands on the client's own certificate alone."`
-	Source            string `toml:"source" reload:"restart" default:"direct" enum:"direct,rfc9440,nginx,ingress-nginx,haproxy,envoy,apache,caddy,traefik,aws-alb,aws-alb-passthrough,gcp,azure,azure-app-service,cloudflare,proxy-v2" doc:"Where client certificates are found: direct when clients connect to this listener themselves, else the kind of ingress that terminates their TLS. See deploy/ingress."`
+	Source            string `toml:"source" reload:"restart" why:"certificates of connections that are open were read in the way before" default:"direct" enum:"direct,rfc9440,nginx,ingress-nginx,haproxy,envoy,apache,caddy,traefik,aws-alb,aws-alb-passthrough,gcp,azure,azure-app-service,cloudflare,proxy-v2" doc:"Where client certificates are found: direct when clients connect to this listener themselves, else the kind of ingress that terminates their TLS. See deploy/ingress."`
 	IngressCAFile     File   `toml:"ingress_ca_file" reload:"live" doc:"Certificate authorities, PEM, of the certificate that the ingress shows when it connects."`
 	IngressName       string `toml:"ingress_name" reload:"live" doc:"DNS name or URI in that certificate (subjectAltName); several separated by spaces."`
 	IngressNetworks   string `toml:"ingress_networks" reload:"live" doc:"Networks that the ingress connects from, such as 10.1.2.0/28, separated by spaces; together with ingress_secret_file, in place of a certificate."`
@@ -177,11 +177,11 @@ type Sessions struct {
 
 // Limits bound a connection.
 type Limits struct {
-	HeaderBytes       int      `toml:"header_bytes" reload:"restart" default:"32768" min:"8192" max:"1048576" doc:"Largest header of a request."`
-	ReadHeaderTimeout Duration `toml:"read_header_timeout" reload:"restart" default:"5s" min:"1s" max:"1m" doc:"How long a client may take to send a header."`
-	ReadTimeout       Duration `toml:"read_timeout" reload:"restart" default:"15s" min:"1s" max:"5m" doc:"How long a client may take to send a whole request."`
-	WriteTimeout      Duration `toml:"write_timeout" reload:"restart" default:"30s" min:"1s" max:"5m" doc:"How long an answer may take."`
-	IdleTimeout       Duration `toml:"idle_timeout" reload:"restart" default:"2m" min:"1s" max:"10m" doc:"How long an unused connection is kept."`
+	HeaderBytes       int      `toml:"header_bytes" reload:"live" default:"32768" min:"8192" max:"1048576" doc:"Largest header of a request."`
+	ReadHeaderTimeout Duration `toml:"read_header_timeout" reload:"live" default:"5s" min:"1s" max:"1m" doc:"How long a client may take to send a header."`
+	ReadTimeout       Duration `toml:"read_timeout" reload:"live" default:"15s" min:"1s" max:"5m" doc:"How long a client may take to send a whole request."`
+	WriteTimeout      Duration `toml:"write_timeout" reload:"live" default:"30s" min:"1s" max:"5m" doc:"How long an answer may take."`
+	IdleTimeout       Duration `toml:"idle_timeout" reload:"live" default:"2m" min:"1s" max:"10m" doc:"How long an unused connection is kept."`
 	Connections       int      `toml:"connections" reload:"live" default:"0" min:"0" max:"1048576" doc:"Connections of clients that may be open at once; 0 is as many as the limit of open files (RLIMIT_NOFILE) leaves beside what the server itself needs. At the limit, the network with the most gives up one that rests."`
 	DrainTime         Duration `toml:"drain_time" reload:"live" default:"5s" min:"0s" max:"5m" doc:"How long after SIGTERM requests are still taken while /health/ready says no and each answer ends its connection, so that a load balancer can notice: longer than it takes to find a node away."`
 	ShutdownTimeout   Duration `toml:"shutdown_timeout" reload:"live" default:"20s" min:"1s" max:"5m" doc:"How long running requests may take after SIGTERM."`

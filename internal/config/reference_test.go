@@ -27,17 +27,17 @@ func TestReference(t *testing.T) {
 // reference describes every key in Markdown: a section for each table.
 func reference() string {
 	var out strings.Builder
-	referenceTable(&out, "", "Top level", "", "", reflect.TypeFor[Config]())
+	referenceTable(&out, "", "Top level", "", "", "", reflect.TypeFor[Config]())
 	return out.String()
 }
 
-func referenceTable(out *strings.Builder, prefix, title, doc, reload string, table reflect.Type) {
+func referenceTable(out *strings.Builder, prefix, title, doc, reload, why string, table reflect.Type) {
 	fmt.Fprintf(out, "### %s\n\n", title)
 	if doc != "" {
 		fmt.Fprintf(out, "%s\n\n", doc)
 	}
 	if reload == change.Restart {
-		out.WriteString("Changes are taken by a restart.\n\n")
+		fmt.Fprintf(out, "Changes are taken by a restart: %s.\n\n", why)
 	}
 	out.WriteString("| key | value | meaning |\n|---|---|---|\n")
 	for i := range table.NumField() {
@@ -46,7 +46,7 @@ func referenceTable(out *strings.Builder, prefix, title, doc, reload string, tab
 		if ok && field.Type.Kind() != reflect.Struct && field.Type.Kind() != reflect.Slice {
 			after := ""
 			if reload != change.Restart && field.Tag.Get("reload") == change.Restart {
-				after = " A change is taken by a restart."
+				after = " A change is taken by a restart: " + field.Tag.Get("why") + "."
 			}
 			fmt.Fprintf(out, "| `%s` | %s | %s%s |\n", name, referenceValue(field), field.Tag.Get("doc"), after)
 		}
@@ -61,9 +61,9 @@ func referenceTable(out *strings.Builder, prefix, title, doc, reload string, tab
 		key := position.Join(prefix, name)
 		switch field.Type.Kind() {
 		case reflect.Struct:
-			referenceTable(out, key, "`["+key+"]`", field.Tag.Get("doc"), cmp.Or(field.Tag.Get("reload"), reload), field.Type)
+			referenceTable(out, key, "`["+key+"]`", field.Tag.Get("doc"), cmp.Or(field.Tag.Get("reload"), reload), cmp.Or(field.Tag.Get("why"), why), field.Type)
 		case reflect.Slice:
-			referenceTable(out, key, "`[["+key+"]]`", field.Tag.Get("doc"), cmp.Or(field.Tag.Get("reload"), reload), field.Type.Elem())
+			referenceTable(out, key, "`[["+key+"]]`", field.Tag.Get("doc"), cmp.Or(field.Tag.Get("reload"), reload), cmp.Or(field.Tag.Get("why"), why), field.Type.Elem())
 		}
 	}
 }

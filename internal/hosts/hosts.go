@@ -123,10 +123,10 @@ func (s *sites) named(server string) *Site {
 }
 
 // Handler answers on the listener for browsers, or with certificates on the one for client certificates. Unless an ingress terminates
-// TLS in front of it, a request that came on a connection for another issuer's host is refused with 421, as is one for a host that
+// TLS in front of it, as ingress says at each request, a request that came on a connection for another issuer's host is refused with 421, as is one for a host that
 // nobody has (RFC 9110 §15.5.20): clients put requests for several hosts on one HTTP/2 connection (RFC 9113 §9.1.1), and the
 // certificate that a client has shown there it has shown to one issuer alone.
-func (t *Table) Handler(certificates, ingress bool) http.Handler {
+func (t *Table) Handler(certificates bool, ingress func() bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		current := t.current.Load()
 		site := current.byHost[hostOf(r)]
@@ -134,7 +134,7 @@ func (t *Table) Handler(certificates, ingress bool) http.Handler {
 			t.strange(current, w, r)
 			return
 		}
-		if r.TLS != nil && !ingress && current.named(r.TLS.ServerName) != site {
+		if r.TLS != nil && !ingress() && current.named(r.TLS.ServerName) != site {
 			misdirected(w)
 			return
 		}

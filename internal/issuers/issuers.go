@@ -30,7 +30,7 @@ type Issuer struct {
 	Config *config.Config
 	// Key is that of the main file which names it, with which problems begin; empty for the main file's own.
 	Key string
-	// Digest is that of its file as it was read; zero for the main file's own.
+	// Digest is that of its file as it was read, with what it has from the main file and answers by; zero for the main file's own.
 	Digest Digest
 }
 
@@ -47,7 +47,7 @@ func Load(main *config.Config) ([]Issuer, error) {
 		// The digest comes first: what is written meanwhile is read again.
 		content, err := os.ReadFile(named.File.Path())
 		if err == nil {
-			one.Digest = sha256.Sum256(content)
+			one.Digest = sha256.Sum256(append(content, inherited(main)...))
 			one.Config, err = config.LoadIssuer(named.File.Path(), main)
 		}
 		if err != nil {
@@ -60,6 +60,13 @@ func Load(main *config.Config) ([]Issuer, error) {
 		return nil, err
 	}
 	return all, distinct(all)
+}
+
+// inherited is what an issuer answers by that the main file has: whom it believes addresses and certificates of clients.
+func inherited(main *config.Config) []byte {
+	l, m := main.Listen, main.ListenMTLS
+	return fmt.Appendf(nil, "\n%q %q %v %q %q %q %q %q %v %q %q", l.CertificateFile, l.KeyFile, m.Address != "", l.IngressNetworks, m.IngressCAFile,
+		m.IngressName, m.IngressNetworks, m.IngressSecret, m.ForwardedFor, m.IngressOldSecret, m.Source)
 }
 
 // Prefixed puts the key that names an issuer's file before each line of an error.

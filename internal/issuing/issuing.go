@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"countersign/internal/config"
@@ -55,9 +56,9 @@ type Server interface {
 type Config struct {
 	// Main is the configuration of the process, from its file.
 	Main *config.Config
-	// New makes the server of an issuer, with nothing open.
-	New func(one issuers.Issuer, log *slog.Logger) Server
-	// Check reports what is wrong with the configurations of issuers beside that of the main file.
+	// New makes the server of an issuer of the process, with nothing open.
+	New func(all *Issuers, one issuers.Issuer, log *slog.Logger) Server
+	// Check reports what is wrong with the configurations of issuers, that of the main file first.
 	Check func(ctx context.Context, all []issuers.Issuer) error
 	Now   func() time.Time
 	Log   *slog.Logger
@@ -76,6 +77,8 @@ type Issuers struct {
 	watch      *watch
 	// wake has what is wanted brought about.
 	wake chan struct{}
+	// limits are those of the main file.
+	limits atomic.Pointer[config.Limits]
 	// leaving are the issuers that are drained and closed.
 	leaving sync.WaitGroup
 
@@ -122,6 +125,7 @@ func Open(ctx context.Context, c Config) (*Issuers, error) {
 		return nil, err
 	}
 	v := &Issuers{Config: c, table: table, watch: newWatch(c.Main), wake: make(chan struct{}, 1), wanted: all, known: map[string]*issuer{}}
+	v.limits.Store(&c.Main.Limits)
 	v.background, v.stop = context.WithCancel(context.WithoutCancel(ctx))
 	v.bringAbout(ctx)
 	if err := v.nothing(); err != nil {
@@ -189,7 +193,9 @@ func (v *Issuers) Certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, err
 }
 
 // Handler leads requests to the issuers; see [hosts.Table.Handler].
-func (v *Issuers) Handler(mutual, ingress bool) http.Handler { return v.table.Handler(mutual, ingress) }
+func (v *Issuers) Handler(mutual bool, ingress func() bool) http.Handler {
+	return v.table.Handler(mutual, ingress)
+}
 
 // names are those of issuers, separated by spaces.
 func names(all []issuers.Issuer) string {
@@ -258,7 +264,7 @@ func (v *Issuers) bringAbout(ctx context.Context) {
 // change opens an issuer, in the place of what is there of it, or nil.
 func (v *Issuers) change(ctx context.Context, have *issuer, one issuers.Issuer) {
 	made := &issuer{Issuer: one, log: v.Log.With("issuer_name", one.Name)}
-	made.server = v.New(one, made.log)
+	made.server = v.New(v, one, made.log)
 	served := have != nil && have.reason == nil
 	if made.reason = v.open(ctx, made); made.reason != nil {
 		if served && have.refused == one.Digest || !served && have != nil && have.reason.Error() == made.reason.Error() {
@@ -380,10 +386,10 @@ func (v *Issuers) leave(one *issuer) {
 	if one.reason == nil {
 		one.server.Drain()
 	}
-	one.log.Info("issuer removed; draining", "drain_time", v.Main.Limits.DrainTime.Std())
+	one.log.Info("issuer removed; draining", "drain_time", v.limits.Load().DrainTime.Std())
 	v.leaving.Go(func() {
 		defer close(one.left)
-		over := time.NewTimer(v.Main.Limits.DrainTime.Std())
+		over := time.NewTimer(v.limits.Load().DrainTime.Std())
 		defer over.Stop()
 		select {
 		case <-over.C:
@@ -401,7 +407,7 @@ func (v *Issuers) leave(one *issuer) {
 
 // finish lets the requests of an issuer that are in flight end, and closes it.
 func (v *Issuers) finish(one *issuer) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(v.background), v.Main.Limits.ShutdownTimeout.Std())
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(v.background), v.limits.Load().ShutdownTimeout.Std())
 	defer cancel()
 	if !one.site.End(ctx) {
 		one.log.Warn("requests aborted at shutdown timeout", "error", ctx.Err().Error())

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"countersign/internal/config"
+	"countersign/internal/config/change"
 	"countersign/internal/issuers"
 )
 
@@ -83,25 +84,33 @@ func (v *Issuers) found(problem string) {
 	}
 }
 
-// read reads the list of issuers and their configurations. What belongs to the process, and the issuer of the main file, stay as they
-// were read at the start.
+// read reads the list of issuers and their configurations, with what they have from the main file. What of that needs a restart, and
+// the issuer of the main file, stay as they are.
 func (v *Issuers) read(ctx context.Context) ([]issuers.Issuer, error) {
 	named, err := config.LoadValues(v.watch.main)
 	if err != nil {
 		return nil, err
 	}
 	v.watch.names(named)
-	if _, err := config.Load(v.watch.main); err != nil {
-		return nil, err
-	}
-	main := *v.Main
-	main.Issuers = named.Issuers
-	all, err := issuers.Load(&main)
+	main, err := config.Load(v.watch.main)
 	if err != nil {
 		return nil, err
 	}
+	change.Keep(v.Main, main)
+	if err := main.Validate(); err != nil {
+		return nil, err
+	}
+	all, err := issuers.Load(main)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.Config.Check(ctx, all); err != nil {
+		return nil, err
+	}
+	limits := main.Limits
+	v.limits.Store(&limits)
 	all[0].Config = v.Main
-	return all, v.Config.Check(ctx, all[1:])
+	return all, nil
 }
 
 // want has other issuers served.

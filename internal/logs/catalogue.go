@@ -480,7 +480,14 @@ func keys() []Group {
 				Levels:  []string{"error"},
 				Cause: "The admin API is that of the main file's issuer, which could not be opened when the server started (the line " +
 					"`issuer not opened; will be retried`).",
-				Remedy: "Mend what that line says, and restart the server.",
+				Remedy: "Mend what that line says. The admin API is served when that issuer is.",
+			},
+			{
+				Message: "listeners not as the configuration has them",
+				Levels:  []string{"warn"},
+				Fields:  []string{"error"},
+				Cause:   "The main file's issuer was opened later than the others, and the listener of its admin API could not be.",
+				Remedy:  "The error names the key. Free the address or choose another, and reload (SIGHUP).",
 			},
 			{
 				Message: "token has fewer sessions than signer.sessions",

@@ -36,7 +36,7 @@ func (s *server) start(ctx context.Context) (wait func()) {
 	jobs.Go(s.live.jobs.Wait)
 	jobs.Go(func() {
 		s.observer.Run(ctx, observing.Parts{
-			Store: s.store, Signer: s.keys.Signer, Schema: s.schema, Configuration: s.configured(),
+			Store: s.store, Signer: s.keys.Signer, Schema: s.schema, Configuration: configured(s),
 		})
 	})
 	jobs.Go(func() { s.lines.Run(ctx) })
@@ -48,7 +48,7 @@ func (s *server) start(ctx context.Context) (wait func()) {
 }
 
 // configured says how reading the configuration again went.
-func (s *server) configured() func() reread.State {
+func configured(s *server) func() reread.State {
 	if s.state != nil {
 		return s.state
 	}

@@ -14,7 +14,6 @@ import (
 	"countersign/internal/adminlistener"
 	"countersign/internal/config"
 	"countersign/internal/config/certificates"
-	"countersign/internal/listening/bounded"
 	"countersign/internal/pause"
 	"countersign/internal/reread"
 	"countersign/mtls"
@@ -98,8 +97,6 @@ type live struct {
 	current atomic.Pointer[generation]
 	// configuration reads again what the current one is made of; nil before the first is in use.
 	configuration *reread.Configuration
-	// connections are those of all listeners.
-	connections *bounded.Connections
 	// draining is set when the server is to end.
 	draining atomic.Bool
 	// jobs are all that generations run, and what waits for their end.

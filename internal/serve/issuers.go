@@ -28,16 +28,23 @@ import (
 func (s *server) runSeveral(ctx context.Context, started time.Time) (err error) {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var all *issuing.Issuers
-	s.process, err = observing.NewProcess(ctx, s.observing(), func() map[string]bool { return all.Served() })
+	f := newFront(s.Config, s.log)
+	s.process, err = observing.NewProcess(ctx, observed(s), func() map[string]bool { return all.Served() })
 	if err != nil {
 		stop()
 		return err
 	}
-	defer s.endMetrics()
+	defer endMetrics(s)
 	all, err = issuing.Open(ctx, issuing.Config{
 		Main: s.Config, Now: s.Now, Log: s.log,
-		New: func(one issuers.Issuer, log *slog.Logger) issuing.Server {
-			return s.issuer(one, log, func() reread.State { return all.State(one.Name) })
+		New: func(all *issuing.Issuers, one issuers.Issuer, log *slog.Logger) issuing.Server {
+			made := s.issuer(one, log)
+			if one.Name == issuers.Main {
+				made.level, made.style, made.front = s.level, s.style, f
+			} else {
+				made.state = func() reread.State { return all.State(one.Name) }
+			}
+			return made
 		},
 		Check: func(ctx context.Context, all []issuers.Issuer) error {
 			return errors.Join(checkEach(ctx, all, s.Now)...)
@@ -63,16 +70,22 @@ func (s *server) runSeveral(ctx context.Context, started time.Time) (err error) 
 			one.observer.CertificateRefused(ctx)
 		}
 	}
-	listeners, err := listen(ctx, s.Config, front{
-		certificate: all.Certificate, refusals: refusals, drain: all.Drain, connections: bounded.New(most, s.Now, s.log),
-		handler: func(mutual bool) http.Handler { return all.Handler(mutual, behindIngress(s.Config, mutual)) },
-		limits:  func() config.Limits { return s.Config.Limits },
-	}, s.log)
-	if err != nil {
+	f.certificate, f.refusals, f.drain, f.connections = all.Certificate, refusals, all.Drain, bounded.New(most, s.Now, s.log)
+	f.handler = func(mutual bool) http.Handler {
+		return all.Handler(mutual, func() bool { return behindIngress(f.config.Load(), mutual) })
+	}
+	f.operated = func() *live {
+		if one, ok := all.Open(issuers.Main).(*oneOfSeveral); ok {
+			return one.live
+		}
+		return nil
+	}
+	f.most = func(c *config.Config) (int, error) { return capacity.Connections(c, all.Configs()[1:]...) }
+	if err := f.listen(ctx, s.Config); err != nil {
 		return err
 	}
-	if err := administerMain(ctx, s, all, listeners); err != nil {
-		return errors.Join(err, listeners.close())
+	if f.operated() == nil && s.Config.Admin.Listen != "" {
+		s.log.ErrorContext(ctx, "admin API not served; its issuer was not opened at the start")
 	}
 	go memory.Keep(background, func() (passwords int) {
 		for _, c := range all.Configs() {
@@ -92,20 +105,7 @@ func (s *server) runSeveral(ctx context.Context, started time.Time) (err error) 
 	running.Go(func() { all.Run(background) })
 	go s.process.Serve(background)
 	s.log.InfoContext(ctx, "serving several issuers", "issuers", all.Names(), "took", s.Now().Sub(started))
-	return listeners.serve(ctx, s.log)
-}
-
-// administerMain opens the listener of the admin API, which is that of the main file's issuer alone.
-func administerMain(ctx context.Context, s *server, all *issuing.Issuers, listeners *listeners) error {
-	if s.Config.Admin.Listen == "" {
-		return nil
-	}
-	main, ok := all.Open(issuers.Main).(*oneOfSeveral)
-	if !ok {
-		s.log.ErrorContext(ctx, "admin API not served; its issuer was not opened at the start")
-		return nil
-	}
-	return main.administer(ctx, listeners)
+	return f.serve(ctx)
 }
 
 // behindIngress reports whether an ingress terminates TLS in front of a listener: its connections are not its clients'.
@@ -117,8 +117,8 @@ func behindIngress(c *config.Config, mutual bool) bool {
 }
 
 // issuer makes the server of one of several issuers. The configuration of the main file's is read again as where there is one issuer; a
-// changed file of another issuer is a new server, and state says how that went.
-func (s *server) issuer(one issuers.Issuer, log *slog.Logger, state func() reread.State) issuing.Server {
+// changed file of another issuer is a new server.
+func (s *server) issuer(one issuers.Issuer, log *slog.Logger) *oneOfSeveral {
 	options := s.Options
 	if one.Name != issuers.Main {
 		options.File, options.Note = "", ""
@@ -126,11 +126,6 @@ func (s *server) issuer(one issuers.Issuer, log *slog.Logger, state func() rerea
 	options.Config = one.Config
 	made := &oneOfSeveral{server: newServer(options), made: s.Now()}
 	made.name, made.process, made.log, made.traces, made.chain = one.Name, s.process, log, s.traces, s.chain
-	if one.Name == issuers.Main {
-		made.level = s.level
-	} else {
-		made.state = state
-	}
 	return made
 }
 
@@ -197,6 +192,9 @@ func (o *oneOfSeveral) Begin(ctx context.Context) {
 	o.use(o.background, o.gen)
 	o.wait = o.start(o.background)
 	o.began.Store(true)
+	if o.front != nil && o.front.ports.Serving() { // it could not be opened at the start
+		warn(o.log, "listeners not as the configuration has them", o.front.listen(ctx, o.Config))
+	}
 	logServed(ctx, o.server, reached, o.made)
 }
 

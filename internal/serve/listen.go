@@ -4,8 +4,6 @@ import (
 	"context"
 	"countersign/internal/handshakes"
 	"crypto/tls"
-	"errors"
-	"fmt"
 	stdlog "log"
 	"log/slog"
 	"net"
@@ -13,157 +11,176 @@ import (
 	"sync/atomic"
 	"time"
 
+	"countersign/internal/adminlistener"
 	"countersign/internal/config"
-	"countersign/internal/listening"
 	"countersign/internal/listening/bounded"
+	"countersign/internal/listening/ports"
 	"countersign/internal/systemd"
 	"countersign/mtls"
 )
 
-// listeners are the ports that are open, with what answers on them.
-type listeners struct {
-	open  []listener
-	front front
-	// closing has each answer end its connection.
-	closing *atomic.Bool
-}
-
-type listener struct {
-	net.Listener
-	server *http.Server
-	// plain is a unix socket, on which nothing has to be encrypted.
-	plain bool
-}
-
-// front is what is behind the listeners: one issuer, or several by their hosts.
+// front is what is behind the listeners of the process: one issuer, or several by their hosts.
 type front struct {
+	ports *ports.Ports
 	// certificate chooses the TLS certificate of a connection.
 	certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// handler answers on the listener for browsers, or on the one for client certificates.
 	handler func(mutual bool) http.Handler
+	// operated is the issuer whose admin API is served; nil when that is not open.
+	operated func() *live
 	// refusals are told of certificates that the handshake refuses.
 	refusals *refusals
 	// drain has readiness report not ready.
 	drain func()
-	// limits are those in use.
-	limits func() config.Limits
-	// connections are those of all listeners.
+	// config is that of the process which is in use.
+	config atomic.Pointer[config.Config]
+	// connections are those of all listeners, and most is how many a configuration allows.
 	connections *bounded.Connections
+	most        func(*config.Config) (int, error)
+	log         *slog.Logger
 }
 
-// listen opens the ports: one for browsers and most clients and, when configured, one that asks for client
-// certificates.
-func listen(ctx context.Context, c *config.Config, f front, log *slog.Logger) (*listeners, error) {
-	closing := &atomic.Bool{}
-	all := &listeners{front: f, closing: closing}
-	add := func(key, address string, mutual bool, source string) error {
-		opened, plain, err := listening.Open(ctx, address)
-		if err != nil {
-			return listening.Error(key, address, err)
+// newFront makes a front for a configuration, whose ports are opened later.
+func newFront(c *config.Config, log *slog.Logger) *front {
+	f := &front{log: log}
+	f.config.Store(c)
+	f.ports = ports.New(func() ports.Times {
+		return ports.Times{Drain: f.limits().DrainTime.Std(), Shutdown: f.limits().ShutdownTimeout.Std()}
+	}, log)
+	return f
+}
+
+// limits are those in use.
+func (f *front) limits() config.Limits { return f.config.Load().Limits }
+
+// settings are what connections are answered by.
+type settings struct {
+	headerBytes                   int
+	readHeader, read, write, idle time.Duration
+	source                        string
+}
+
+// wants are the listeners of a configuration: one for browsers and most clients and, when configured, one that asks for client
+// certificates, and one for operators.
+func (f *front) wants(c *config.Config) []ports.Want {
+	add := func(key, address string, mutual bool, source string) ports.Want {
+		l := c.Limits
+		by := settings{l.HeaderBytes, l.ReadHeaderTimeout.Std(), l.ReadTimeout.Std(), l.WriteTimeout.Std(), l.IdleTimeout.Std(), source}
+		return ports.Want{
+			Key: key, Address: address, Kind: key, Settings: by, Server: func() *http.Server { return f.server(by, mutual) },
+			Wrap: func(opened net.Listener) net.Listener {
+				opened = f.connections.Listener(opened)
+				if source == mtls.SourceProxyProtocol {
+					opened = mtls.ProxyListener(opened)
+				}
+				return opened
+			},
 		}
-		server := &http.Server{
-			Handler:           closeWhen(closing, f.handler(mutual)),
-			TLSConfig:         tlsConfig(f.certificate, mutual),
-			MaxHeaderBytes:    c.Limits.HeaderBytes,
-			ReadHeaderTimeout: c.Limits.ReadHeaderTimeout.Std(),
-			ReadTimeout:       c.Limits.ReadTimeout.Std(),
-			WriteTimeout:      c.Limits.WriteTimeout.Std(),
-			IdleTimeout:       c.Limits.IdleTimeout.Std(),
+	}
+	all := []ports.Want{add("listen.address", c.Listen.Address, false, "")}
+	if c.ListenMTLS.Address != "" {
+		all = append(all, add("listen_mtls.address", c.ListenMTLS.Address, true, c.ListenMTLS.Source))
+	}
+	if c.Admin.Listen == "" || f.operated() == nil {
+		return all
+	}
+	return append(all, ports.Want{
+		Key: "admin.listen", Address: c.Admin.Listen, Kind: "admin.listen", Settings: settings{}, Secure: true, Server: f.adminServer,
+	})
+}
+
+// server makes what answers on a listener.
+func (f *front) server(by settings, mutual bool) *http.Server {
+	server := &http.Server{
+		Handler: f.handler(mutual), TLSConfig: tlsConfig(f.certificate, mutual), MaxHeaderBytes: by.headerBytes,
+		ReadHeaderTimeout: by.readHeader, ReadTimeout: by.read, WriteTimeout: by.write, IdleTimeout: by.idle,
+	}
+	seen := &handshakes.Seen{}
+	server.ErrorLog = stdlog.New(connectionLog{f.refusals, seen, f.log}, "", 0)
+	if mutual {
+		seen.Watch(server)
+	}
+	server.ConnState = f.connections.Watch(server.ConnState)
+	if by.source == mtls.SourceProxyProtocol {
+		server.ConnContext = mtls.ProxyContext
+	}
+	return server
+}
+
+// adminServer makes what answers operators.
+func (f *front) adminServer() *http.Server {
+	current := func() *adminlistener.API {
+		if l := f.operated(); l != nil {
+			return l.current.Load().admin
 		}
-		seen := &handshakes.Seen{}
-		server.ErrorLog = stdlog.New(connectionLog{f.refusals, seen, log}, "", 0)
-		if mutual {
-			seen.Watch(server)
-		}
-		server.ConnState = f.connections.Watch(server.ConnState)
-		opened = f.connections.Listener(opened)
-		if source == mtls.SourceProxyProtocol {
-			opened, server.ConnContext = mtls.ProxyListener(opened), mtls.ProxyContext
-		}
-		all.open = append(all.open, listener{opened, server, plain})
 		return nil
 	}
-	if err := add("listen.address", c.Listen.Address, false, ""); err != nil {
-		return nil, err
-	}
-	if c.ListenMTLS.Address != "" {
-		if err := add("listen_mtls.address", c.ListenMTLS.Address, true, c.ListenMTLS.Source); err != nil {
-			return nil, errors.Join(err, all.open[0].Close())
+	off := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable) // its listener is being given up
+	})
+	return adminlistener.Server(current, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		l := f.operated()
+		if l == nil {
+			off.ServeHTTP(w, r)
+			return
 		}
-	}
-	return all, nil
+		l.handler(func(g *generation) http.Handler {
+			if g.admin == nil {
+				return off
+			}
+			return g.admin.Handler
+		}).ServeHTTP(w, r)
+	}), f.log)
 }
 
-// close closes the ports.
-func (l *listeners) close() error {
-	var problems []error
-	for _, each := range l.open {
-		problems = append(problems, each.Close())
+// listen opens the ports of a configuration, and bounds their connections.
+func (f *front) listen(ctx context.Context, c *config.Config) error {
+	opened, err := f.ports.Prepare(ctx, f.wants(c)...)
+	if err != nil {
+		return err
 	}
-	return errors.Join(problems...)
+	f.use(ctx, c, opened)
+	return nil
+}
+
+// use has the ports as a configuration has them.
+func (f *front) use(ctx context.Context, c *config.Config, opened *ports.Change) {
+	before := f.ports.Addr("admin.listen")
+	f.config.Store(c)
+	opened.Use()
+	if most, err := f.most(c); err == nil { // else it is as before
+		f.connections.Limit(most)
+	}
+	if served := f.ports.Addr("admin.listen"); served != nil && (before == nil || before.String() != served.String()) {
+		f.log.InfoContext(ctx, "admin API is served", "address", served.String(), "count", len(c.Admin.Operators))
+	}
 }
 
 // serve answers until ctx ends or a listener fails, then lets requests in flight end. A second signal ends the
 // program at once.
-func (l *listeners) serve(ctx context.Context, log *slog.Logger) error {
-	failed := make(chan error, len(l.open))
-	for _, each := range l.open {
-		go func() {
-			if err := each.serve(); !errors.Is(err, http.ErrServerClosed) {
-				failed <- fmt.Errorf("listener %s: %w", each.Addr(), err)
-			}
-		}()
-	}
+func (f *front) serve(ctx context.Context) error {
+	log := f.log
 	warn(log, "systemd notification failed", systemd.Notify(systemd.Ready))
-	var err error
-	select {
-	case <-ctx.Done():
-		log.Info("stopping; finishing requests in flight", "timeout", l.front.limits().ShutdownTimeout.Std())
-	case err = <-failed:
+	err := f.ports.Serve(ctx)
+	if err == nil {
+		log.Info("stopping; finishing requests in flight", "timeout", f.limits().ShutdownTimeout.Std())
 	}
 	warn(log, "systemd notification failed", systemd.Notify(systemd.Stopping))
-	l.front.drain()
-	l.closing.Store(true)
+	f.drain()
+	f.ports.CloseConnections()
 	// Meanwhile a load balancer notices.
-	if drainFor := l.front.limits().DrainTime.Std(); err == nil && drainFor > 0 {
+	if drainFor := f.limits().DrainTime.Std(); err == nil && drainFor > 0 {
 		log.Info("draining; readiness reports not ready", "drain_time", drainFor)
 		over := time.NewTimer(drainFor)
 		select {
 		case <-over.C:
-		case err = <-failed:
+		case err = <-f.ports.Failed():
 		}
 		over.Stop()
 	}
-	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.front.limits().ShutdownTimeout.Std())
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.limits().ShutdownTimeout.Std())
 	defer cancel()
-	ends := make(chan error, len(l.open))
-	for _, each := range l.open {
-		go func() { ends <- each.server.Shutdown(limited) }()
-	}
-	for range l.open {
-		if end := <-ends; end != nil {
-			log.Warn("requests aborted at shutdown timeout", "error", end.Error())
-		}
-	}
+	f.ports.End(limited)
 	log.Info("stopped")
 	return err
-}
-
-// closeWhen has answers end their connections: HTTP/1.1 by Connection: close, and HTTP/2 by GOAWAY, which net/http sends
-// for that header. So connections end by an answer, and none is cut off under a request that is on its way.
-func closeWhen(closing *atomic.Bool, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if closing.Load() {
-			w.Header().Set("Connection", "close")
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// serve answers on one port until it is closed.
-func (l listener) serve() error {
-	if l.plain {
-		return l.server.Serve(l.Listener)
-	}
-	return l.server.ServeTLS(l.Listener, "", "")
 }

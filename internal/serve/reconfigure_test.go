@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -170,17 +171,23 @@ func TestNM89Restart(t *testing.T) {
 		return serve.Reloaded(t.Context(), i.Config, i.File, time.Now)
 	}
 	t.Run("accepts the rest", func(t *testing.T) {
-		next, changes, err := reloaded(t, "clients = 10000", "clients = 101", "header_bytes = .*", "header_bytes = 9000")
-		if err != nil || next.Caches.Clients != 101 || next.Limits.HeaderBytes != i.Config.Limits.HeaderBytes ||
-			fmt.Sprint(changes) != "{[caches.clients] [limits.header_bytes]}" {
+		next, changes, err := reloaded(t, "clients = 10000", "clients = 101", "checkpoint_entries = .*", "checkpoint_entries = 999")
+		if err != nil || next.Caches.Clients != 101 || next.Audit.CheckpointEntries != i.Config.Audit.CheckpointEntries ||
+			fmt.Sprint(changes) != "{[caches.clients] [audit.checkpoint_entries]}" {
 			t.Errorf("%+v, %v", changes, err)
 		}
 	})
 	t.Run("refuses the rest where it is wrong without them, and names them", func(t *testing.T) {
-		// Without its listener there is no address of it either; the port that is open needs one all the same.
-		_, changes, err := reloaded(t, "profiles = .*", `profiles = "fapi2-security"`,
-			`(?s)\n\[listen_mtls\]\n.*?\n\n`, "\n[listen_mtls]\n\n")
-		if err == nil || !strings.Contains(err.Error(), "restart to take it: without listen_mtls.address, which a restart alone changes") {
+		// An ingress is recognised where there is one; until a restart there is none.
+		secret := filepath.Join(t.TempDir(), "secret")
+		if err := os.WriteFile(secret, []byte(strings.Repeat("ab", 32)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		m := i.Config.ListenMTLS
+		_, changes, err := reloaded(t, "profiles = .*", `profiles = "fapi2-security"`, `(?s)\n\[listen_mtls\]\n.*?\n\n`, fmt.Sprintf(
+			"\n[listen_mtls]\naddress = %q\nurl = %q\nclient_ca_file = %q\nsource = \"nginx\"\ningress_networks = \"127.0.0.1/32\"\ningress_secret_file = %q\n\n",
+			m.Address, m.URL, m.ClientCAFile, secret))
+		if err == nil || !strings.Contains(err.Error(), "restart to take it: without listen_mtls.source, which a restart alone changes") {
 			t.Errorf("%+v, %v", changes, err)
 		}
 	})

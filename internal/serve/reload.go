@@ -2,7 +2,6 @@ package serve
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -11,14 +10,13 @@ import (
 	"strings"
 	"time"
 
-	"countersign/internal/capacity"
 	"countersign/internal/config"
 	"countersign/internal/config/change"
 	"countersign/internal/hsm"
 	"countersign/internal/memory"
+	"countersign/internal/noted"
 	"countersign/internal/reread"
 	"countersign/internal/systemd"
-	"countersign/internal/wholefile"
 )
 
 // refusedWarning is shown by readiness while the configuration in the file is not the one in use.
@@ -91,19 +89,33 @@ func (s *server) prepare(ctx, background context.Context) (reread.Prepared, erro
 	if err != nil {
 		return reread.Prepared{}, &reread.Later{Err: err}
 	}
-	return reread.Prepared{
-		Files: s.sources(made), Changes: changes, Drop: made.stop,
-		Use: func() { s.use(background, made) },
-	}, nil
+	prepared := reread.Prepared{
+		Files: s.sources(made), Changes: changes, Drop: made.stop, Use: func() { s.use(background, made) },
+	}
+	if s.front == nil {
+		return prepared, nil
+	}
+	opened, err := s.front.ports.Prepare(ctx, s.front.wants(next)...)
+	if err != nil {
+		made.stop()
+		return reread.Prepared{}, &reread.Later{Err: err}
+	}
+	prepared.Drop = func() {
+		made.stop()
+		opened.Drop()
+	}
+	prepared.Use = func() {
+		s.use(background, made)
+		s.front.use(background, next, opened)
+	}
+	return prepared, nil
 }
 
 // use puts a generation into use, and what of its configuration is the process's.
 func (s *server) use(background context.Context, made *generation) {
 	s.live.use(background, made)
 	s.level.Set(logLevel(made.config.Telemetry))
-	if most, err := capacity.Connections(made.config); err == nil && s.live.connections != nil { // else it is as before
-		s.live.connections.Limit(most)
-	}
+	s.style.Set(made.config.Telemetry.LogFormat, made.config.Telemetry.LogAddress)
 	s.observer.Configured(made.config)
 	s.memory.Store(int64(memory.PasswordsAtOnce(made.config.Limits.PasswordMemory)))
 	if err := s.note(made.config); err != nil {
@@ -138,24 +150,12 @@ func Reloaded(ctx context.Context, running *config.Config, file string, now func
 	return next, changes, nil
 }
 
-// noted is what the file of [Options].Note holds.
-type noted struct {
-	// File is the configuration's, TakenAt when it was taken, and Values what the server runs with.
-	File    string        `json:"file"`
-	TakenAt time.Time     `json:"taken_at"`
-	Values  change.Values `json:"values"`
-}
-
 // note says what the server runs with.
 func (s *server) note(c *config.Config) error {
 	if s.Note == "" {
 		return nil
 	}
-	text, err := json.MarshalIndent(noted{s.File, s.Now().UTC(), change.Of(c)}, "", " ")
-	if err != nil {
-		return err
-	}
-	return wholefile.Write(s.Note, append(text, '\n'), 0o600)
+	return noted.Write(s.Note, s.File, s.Now(), change.Of(c))
 }
 
 // forget removes what [server.note] wrote.
@@ -173,19 +173,6 @@ func NoteFile(c *config.Config) string {
 		return ""
 	}
 	return filepath.Join(c.Signer.StateFolder.Path(), "running-"+url.PathEscape(node)+".json")
-}
-
-// Noted reads what a server runs with, from the file of [Options].Note, and when it took that.
-func Noted(file string) (change.Values, time.Time, error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, time.Time{}, err
-	}
-	var found noted
-	if err := json.Unmarshal(text, &found); err != nil {
-		return nil, time.Time{}, fmt.Errorf("%s: %w", file, err)
-	}
-	return found.Values, found.TakenAt, nil
 }
 
 // logLevel is the least level that is logged.

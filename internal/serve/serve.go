@@ -4,7 +4,6 @@ package serve
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -64,7 +63,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	s := newServer(o)
-	s.log = newLogger(o.Log, o.Config.Telemetry, s.level)
+	s.log = newLogger(o.Log, o.Config.Telemetry, s.level, s.style)
 	var err error
 	if s.chain, err = auditChain(o.Config); err != nil {
 		return err
@@ -84,10 +83,10 @@ func Run(ctx context.Context, o Options) error {
 		return s.runSeveral(ctx, started)
 	}
 	open := func() map[string]bool { return map[string]bool{s.name: true} }
-	if s.process, err = observing.NewProcess(ctx, s.observing(), open); err != nil {
+	if s.process, err = observing.NewProcess(ctx, observed(s), open); err != nil {
 		return err
 	}
-	defer s.endMetrics()
+	defer endMetrics(s)
 	if err := s.open(ctx); err != nil {
 		return err
 	}
@@ -97,11 +96,11 @@ func Run(ctx context.Context, o Options) error {
 }
 
 // endMetrics closes the listener for metrics.
-func (s *server) endMetrics() { warn(s.log, "metrics listener close failed", s.process.Close()) }
+func endMetrics(s *server) { warn(s.log, "metrics listener close failed", s.process.Close()) }
 
 // newServer makes a server with nothing open.
 func newServer(o Options) *server {
-	return &server{Options: o, name: issuers.Main, level: &slog.LevelVar{}, live: &live{}, memory: &atomic.Int64{}}
+	return &server{Options: o, name: issuers.Main, level: &slog.LevelVar{}, style: &telemetry.Style{}, live: &live{}, memory: &atomic.Int64{}}
 }
 
 // open opens the store and prepares the HSM. What was opened is closed again when it returns an error.
@@ -158,6 +157,7 @@ type server struct {
 	name   string
 	log    *slog.Logger
 	level  *slog.LevelVar
+	style  *telemetry.Style
 	traces trace.TracerProvider
 	store  store.Store
 	keys   *hsm.Signer
@@ -171,6 +171,8 @@ type server struct {
 	// live is what changes while the server runs. reload has the files that one generation reads again: nil where it is only tried.
 	live   *live
 	reload *reread.Files
+	// front is what listens, where the configuration is that of the process; nil before that is so.
+	front *front
 	// state says how reading the file again went that another has read; nil where the server does it.
 	state func() reread.State
 	// memory is how many passwords are verified at once.
@@ -203,17 +205,14 @@ func (s *server) run(ctx context.Context, started time.Time) error {
 	if err != nil {
 		return fmt.Errorf("read the limit of open files; set limits.connections: %w", err)
 	}
-	s.live.connections = bounded.New(most, s.Now, s.log)
-	listeners, err := listen(ctx, s.Config, front{
-		certificate: s.live.certificate, handler: s.live.of, refusals: s.alarms.refusals, drain: s.live.drain,
-		limits: func() config.Limits { return s.live.current.Load().config.Limits }, connections: s.live.connections,
-	}, s.log)
-	if err != nil {
+	f := newFront(s.Config, s.log)
+	f.certificate, f.handler, f.refusals, f.drain = s.live.certificate, s.live.of, s.alarms.refusals, s.live.drain
+	f.operated = func() *live { return s.live }
+	f.connections, f.most = bounded.New(most, s.Now, s.log), func(c *config.Config) (int, error) { return capacity.Connections(c) }
+	if err := f.listen(ctx, s.Config); err != nil {
 		return err
 	}
-	if err := s.administer(ctx, listeners); err != nil {
-		return errors.Join(err, listeners.close())
-	}
+	s.front = f
 	s.watchConfiguration(background, first)
 	defer s.forget()
 	reached := s.keys.Tokens.Start(background, hsmFirst, s.log)
@@ -233,7 +232,7 @@ func (s *server) run(ctx context.Context, started time.Time) error {
 	}()
 	go memory.Keep(background, func() int { return int(s.memory.Load()) })
 	logServed(ctx, s, reached, started)
-	return listeners.serve(ctx, s.log)
+	return f.serve(ctx)
 }
 
 // first makes the first generation, whose jobs start when it is used.
@@ -280,13 +279,13 @@ func (s *server) observe(ctx context.Context) (*observing.Observer, error) {
 	if err != nil {
 		return nil, err
 	}
-	options := s.observing()
+	options := observed(s)
 	options.Headers = headers
 	return observing.New(ctx, options)
 }
 
-// observing are the options of what measures the server.
-func (s *server) observing() observing.Options {
+// observed are the options of what measures the server.
+func observed(s *server) observing.Options {
 	return observing.Options{
 		Config: s.Config, Issuer: s.name, Process: s.process, Node: s.chain, Version: s.Version, Now: s.Now, Log: s.log,
 	}
@@ -314,9 +313,9 @@ func warnOfValues(ctx context.Context, c *config.Config, log *slog.Logger) {
 	}
 }
 
-func newLogger(to io.Writer, t config.Telemetry, level *slog.LevelVar) *slog.Logger {
+func newLogger(to io.Writer, t config.Telemetry, level *slog.LevelVar, style *telemetry.Style) *slog.Logger {
 	level.Set(logLevel(t))
-	return telemetry.NewLogger(to, telemetry.Logs{Format: t.LogFormat, Level: level, Address: t.LogAddress})
+	return telemetry.NewLogger(to, telemetry.Logs{Format: t.LogFormat, Level: level, Address: t.LogAddress, Style: style})
 }
 
 func newTraces(ctx context.Context, o Options, log *slog.Logger) (trace.TracerProvider, func(context.Context) error, error) {

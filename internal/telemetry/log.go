@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -36,6 +38,33 @@ type Logs struct {
 	Level slog.Leveler
 	// Address is [FullAddress], which "" is too, [TruncatedAddress] or [NoAddress].
 	Address string
+	// Style, if it is not nil, is told Format and Address, and changes them for all lines from then on.
+	Style *Style
+}
+
+// Style is the form of log lines, which can be changed while they are written.
+type Style struct {
+	text    atomic.Bool
+	address atomic.Pointer[string]
+}
+
+// Set changes the form; see [Logs].
+func (s *Style) Set(format, address string) {
+	s.text.Store(format == "text")
+	s.address.Store(&address)
+}
+
+// lines writes to one writer from two handlers.
+type lines struct {
+	mu sync.Mutex
+	to io.Writer
+}
+
+// Write implements io.Writer.
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.to.Write(p)
 }
 
 // NewLogger writes log lines to w. Lines that are written in a span carry its trace_id and span_id, and those that a request
@@ -43,11 +72,12 @@ type Logs struct {
 //
 // No caller logs a secret. Should one do so by accident, attributes with the name of a secret are replaced.
 func NewLogger(w io.Writer, l Logs) *slog.Logger {
-	options := &slog.HandlerOptions{Level: l.Level, ReplaceAttr: l.replace}
-	if l.Format == "text" {
-		return slog.New(handler{Handler: slog.NewTextHandler(w, options)})
+	if l.Style == nil {
+		l.Style = &Style{}
 	}
-	return slog.New(handler{Handler: slog.NewJSONHandler(w, options)})
+	l.Style.Set(l.Format, l.Address)
+	options, to := &slog.HandlerOptions{Level: l.Level, ReplaceAttr: l.replace}, &lines{to: w}
+	return slog.New(handler{json: slog.NewJSONHandler(to, options), text: slog.NewTextHandler(to, options), style: l.Style})
 }
 
 // correlationKey is the field of the correlation id.
@@ -55,9 +85,15 @@ const correlationKey = "correlation_id"
 
 // handler adds the ids of the span and of the request.
 type handler struct {
-	slog.Handler
+	json, text slog.Handler
+	style      *Style
 	// correlated are loggers that have the id of their request already.
 	correlated bool
+}
+
+// Enabled implements slog.Handler.
+func (h handler) Enabled(ctx context.Context, level slog.Level) bool {
+	return h.json.Enabled(ctx, level)
 }
 
 // Handle implements slog.Handler.
@@ -70,18 +106,21 @@ func (h handler) Handle(ctx context.Context, record slog.Record) error {
 		record = record.Clone()
 		record.AddAttrs(slog.String(correlationKey, id))
 	}
-	return h.Handler.Handle(ctx, record)
+	if h.style.text.Load() {
+		return h.text.Handle(ctx, record)
+	}
+	return h.json.Handle(ctx, record)
 }
 
 // WithAttrs implements slog.Handler.
 func (h handler) WithAttrs(attributes []slog.Attr) slog.Handler {
 	known := slices.ContainsFunc(attributes, func(a slog.Attr) bool { return a.Key == correlationKey })
-	return handler{h.Handler.WithAttrs(attributes), h.correlated || known}
+	return handler{h.json.WithAttrs(attributes), h.text.WithAttrs(attributes), h.style, h.correlated || known}
 }
 
 // WithGroup implements slog.Handler.
 func (h handler) WithGroup(name string) slog.Handler {
-	return handler{h.Handler.WithGroup(name), h.correlated}
+	return handler{h.json.WithGroup(name), h.text.WithGroup(name), h.style, h.correlated}
 }
 
 func hasCorrelation(record slog.Record) (known bool) {
@@ -97,7 +136,7 @@ func (l Logs) replace(groups []string, attribute slog.Attr) slog.Attr {
 		return slog.String(attribute.Key, redacted)
 	}
 	if attribute.Key == "client_address" {
-		switch l.Address {
+		switch *l.Style.address.Load() {
 		case TruncatedAddress:
 			return slog.String(attribute.Key, address.Truncated(attribute.Value.String()))
 		case NoAddress:

@@ -1,7 +1,8 @@
 // Package change says what differs between two configurations, and what of it a server takes without a restart.
 //
 // Each field of a configuration says that of itself, by its tag reload: [Live] or [Restart]; a table may say it for all of its keys,
-// or say [Each]. What says nothing needs a restart, and [Untagged] names it, so that a test finds it.
+// or say [Each]. What says nothing needs a restart, and [Untagged] names it, so that a test finds it. The tag why says why a change
+// needs a restart.
 package change
 
 import (
@@ -125,6 +126,31 @@ func keep(running, next reflect.Value, inherited string) {
 			keep(running.Field(i), next.Field(i), mode)
 		}
 	}
+}
+
+// Why says of the keys of a configuration's type that need a restart why they do. It returns the reason for a key as [Changes] has it;
+// empty when none is known.
+func Why(configuration reflect.Type, key string) string {
+	return why(configuration, strings.Split(key, "."), "")
+}
+
+func why(table reflect.Type, path []string, inherited string) string {
+	name, _, _ := strings.Cut(path[0], "[")
+	for i := range table.NumField() {
+		field := table.Field(i)
+		if field.Tag.Get("toml") != name {
+			continue
+		}
+		reason, below := cmp.Or(field.Tag.Get("why"), inherited), field.Type
+		if below.Kind() == reflect.Slice {
+			below = below.Elem()
+		}
+		if len(path) == 1 || below.Kind() != reflect.Struct {
+			return reason
+		}
+		return why(below, path[1:], reason)
+	}
+	return inherited
 }
 
 // Untagged are the keys, and the tables, of a configuration's type that do not say what a change of them needs.

@@ -198,3 +198,37 @@ func alter(table reflect.Value, prefix, key string) bool {
 	}
 	return false
 }
+
+// Covers: NM-193. Each key that needs a restart says why, and config check repeats it.
+func TestWhy(t *testing.T) {
+	type example struct {
+		A string `toml:"a" reload:"restart" why:"because of a"`
+		B struct {
+			C string `toml:"c"`
+			D []struct {
+				E string `toml:"e"`
+			} `toml:"d"`
+		} `toml:"b" reload:"restart" why:"because of b"`
+		F string `toml:"f" reload:"restart"`
+	}
+	of := reflect.TypeFor[example]()
+	for key, want := range map[string]string{"a": "because of a", "b.c": "because of b", "b.d[2]": "because of b", "b.d[0].e": "because of b"} {
+		t.Run("accepts the reason of "+key, func(t *testing.T) {
+			if got := change.Why(of, key); got != want {
+				t.Errorf("%q", got)
+			}
+		})
+	}
+	t.Run("refuses a key without one", func(t *testing.T) {
+		for _, key := range []string{"f", "g"} {
+			if got := change.Why(of, key); got != "" {
+				t.Errorf("%s: %q", key, got)
+			}
+		}
+		for key, one := range change.Of(&config.Config{}) {
+			if !one.Live && change.Why(reflect.TypeFor[config.Config](), key) == "" {
+				t.Errorf(`%s needs a restart: say why, by why:"…"`, key)
+			}
+		}
+	})
+}

@@ -14,11 +14,11 @@ import (
 
 // Telemetry is logs and traces.
 type Telemetry struct {
-	OTLPEndpoint string       `toml:"otlp_endpoint" reload:"restart" doc:"Address of an OpenTelemetry collector that takes OTLP over HTTP, such as https://collector.example:4318. Empty turns traces off."`
-	OTLPHeaders  value.Secret `toml:"otlp_headers_file" reload:"restart" doc:"File of headers for the collector, one \"Name: value\" a line."`
+	OTLPEndpoint string       `toml:"otlp_endpoint" reload:"restart" why:"the exporter of traces and metrics is made once, and has what it has not sent yet" doc:"Address of an OpenTelemetry collector that takes OTLP over HTTP, such as https://collector.example:4318. Empty turns traces off."`
+	OTLPHeaders  value.Secret `toml:"otlp_headers_file" reload:"restart" why:"the exporter of traces and metrics is made once, with its headers" doc:"File of headers for the collector, one \"Name: value\" a line."`
 	LogLevel     string       `toml:"log_level" reload:"live" default:"info" enum:"debug,info,warn,error" doc:"Least level that is logged."`
-	LogAddress   string       `toml:"log_client_address" reload:"restart" default:"full" enum:"full,truncated,off" doc:"What log lines hold of a client's address: all of it, its network (/24 of IPv4, /48 of IPv6), or nothing."`
-	LogFormat    string       `toml:"log_format" reload:"restart" default:"json" enum:"json,text" doc:"Form of a log line."`
+	LogAddress   string       `toml:"log_client_address" reload:"live" default:"full" enum:"full,truncated,off" doc:"What log lines hold of a client's address: all of it, its network (/24 of IPv4, /48 of IPv6), or nothing."`
+	LogFormat    string       `toml:"log_format" reload:"live" default:"json" enum:"json,text" doc:"Form of a log line."`
 }
 
 // Problem is what is wrong with the address of the collector; empty when nothing is.

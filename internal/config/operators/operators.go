@@ -13,7 +13,7 @@ import (
 
 // Admin is the table [admin].
 type Admin struct {
-	Listen          string         `toml:"listen" reload:"restart" doc:"Host and port of the admin API, such as 10.1.2.3:9443; empty turns it off. It is never on the listeners for clients and browsers, and always TLS that asks for a certificate."`
+	Listen          string         `toml:"listen" reload:"live" doc:"Host and port of the admin API, such as 10.1.2.3:9443; empty turns it off. It is never on the listeners for clients and browsers, and always TLS that asks for a certificate."`
 	CertificateFile value.File     `toml:"certificate_file" reload:"live" doc:"TLS certificate chain of that listener, PEM, leaf first. Read again when it changes."`
 	KeyFile         value.Secret   `toml:"key_file" reload:"live" doc:"Private key of that certificate, PEM."`
 	ClientCAFile    value.File     `toml:"client_ca_file" reload:"live" doc:"Certificate authorities, PEM, of the certificates of operators. Read again when it changes: an authority that is left out is not trusted from then on."`
