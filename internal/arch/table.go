@@ -96,7 +96,7 @@ func program() []Package {
 		{"internal/noted", []string{"internal/config/change", "internal/wholefile"}},
 		{"internal/listening/bounded", []string{"internal/address"}},
 		{"internal/memory", []string{"internal/directory", "internal/pause"}},
-		{"internal/reread", []string{"internal/config/change", "internal/config/value"}},
+		{"internal/reread", []string{"internal/config/change", "internal/config/value", "internal/pause"}},
 		{"internal/dashboards", nil},
 		{"internal/dashboards/generate", []string{"internal/dashboards"}},
 		{"internal/demo", []string{"internal/flowclient", "internal/jose", "rp/client"}},

@@ -13,6 +13,9 @@ func issuersMeasured() []Group {
 			{ID: "NM-194", Section: "RFC 9112 §9.6, RFC 9113 §6.8", Requires: "timeouts and the size of headers change for new connections, and no request is lost on those that are open"},
 			{ID: "NM-195", Section: "issue N, 5", Requires: "addresses of listeners change: the new one is open before the old one is drained and closed; what cannot be opened changes nothing, and names its key"},
 			{ID: "NM-196", Section: "issue N, 5", Requires: "a server takes addresses, timeouts, the size of headers, its admin listener and the form of its log anew under load without losing a request"},
+			{ID: "NM-197", Section: "Kubernetes, Secrets", Requires: "files that are replaced by a rename or by a link that is turned are read again, in folders too, and nothing that is written by half"},
+			{ID: "NM-198", Section: "issue N, 5", Requires: "what is written while files are read, or put into use, is read again and not taken for what is in use"},
+			{ID: "NM-199", Section: "RFC 9110 §15.5.20", Requires: "no request is lost while an issuer is changed again and again"},
 		},
 	}}
 }

@@ -128,22 +128,28 @@ func (s *sites) named(server string) *Site {
 // certificate that a client has shown there it has shown to one issuer alone.
 func (t *Table) Handler(certificates bool, ingress func() bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		current := t.current.Load()
-		site := current.byHost[hostOf(r)]
-		if site == nil {
-			t.strange(current, w, r)
-			return
-		}
-		if r.TLS != nil && !ingress() && current.named(r.TLS.ServerName) != site {
-			misdirected(w)
-			return
-		}
-		handler := site.Browsers
-		if certificates {
-			handler = site.Certificates
-		}
-		if !site.serve(handler, w, r) {
-			misdirected(w)
+		for {
+			current := t.current.Load()
+			site := current.byHost[hostOf(r)]
+			if site == nil {
+				t.strange(current, w, r)
+				return
+			}
+			if r.TLS != nil && !ingress() && current.named(r.TLS.ServerName) != site {
+				misdirected(w)
+				return
+			}
+			handler := site.Browsers
+			if certificates {
+				handler = site.Certificates
+			}
+			if site.serve(handler, w, r) {
+				return
+			}
+			if t.current.Load() == current { // it has ended, and nobody is in its place
+				misdirected(w)
+				return
+			}
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"os"
+	"slices"
 
 	"countersign/internal/config"
 	"countersign/internal/config/change"
@@ -47,31 +48,54 @@ func (w *watch) content() (digest issuers.Digest) {
 	return digest
 }
 
-// Check looks whether the list or a file has changed, and has what belongs to each issuer checked. Of what cannot be used nothing is:
-// it is reported when it is still the same the next time, or at once when somebody says that all is written.
+// Check looks whether the list or a file has changed, and has what belongs to each issuer checked. What nobody says is written is read
+// when it is found the same twice: a file that was written by half may be right by chance. Of what cannot be used nothing is, and it is
+// reported once.
 func (v *Issuers) Check(ctx context.Context, told bool) {
 	w := v.watch
-	if content := w.content(); content != w.used && (content != w.refused || told) {
-		all, err := v.read(ctx)
-		switch content = w.content(); {
-		case err == nil:
-			w.used = content
-			v.found("")
-			v.want(ctx, all)
-		case told || content == w.seen:
-			w.refused = content
-			v.found(err.Error())
-			v.Log.ErrorContext(ctx, "issuers not changed; keeping previous", "error", err.Error())
-		default:
-			w.seen = content
-		}
-	} else if content == w.used {
+	switch content := w.content(); {
+	case content == w.used:
 		w.refused, w.seen = issuers.Digest{}, issuers.Digest{}
 		v.found("")
+	case told, content == w.seen && content != w.refused:
+		v.take(ctx, told)
+	default:
+		w.seen = content
 	}
 	for _, one := range v.served() {
 		one.server.Reload(ctx, told)
 	}
+}
+
+// take reads the files, and has what they say brought about.
+func (v *Issuers) take(ctx context.Context, told bool) {
+	w, named := v.watch, slices.Clone(v.watch.files)
+	all, content, whole, err := v.whole(ctx)
+	switch {
+	case !whole, err == nil && !told && !slices.Equal(named, w.files): // nor are files new ones that are found for the first time
+		w.seen = content
+	case err == nil:
+		w.used = content
+		v.found("")
+		v.want(ctx, all)
+	default:
+		w.refused, w.seen = content, content
+		v.found(err.Error())
+		v.Log.ErrorContext(ctx, "issuers not changed; keeping previous", "error", err.Error())
+	}
+}
+
+// whole reads the files, and reports whether they stayed the same meanwhile: what is written while they are read would be taken for what
+// is in use. content is the digest of what was read.
+func (v *Issuers) whole(ctx context.Context) (all []issuers.Issuer, content issuers.Digest, whole bool, err error) {
+	for range 3 { // the list itself may name others
+		before := v.watch.content()
+		all, err = v.read(ctx)
+		if content = v.watch.content(); content == before {
+			return all, content, true, err
+		}
+	}
+	return nil, content, false, err
 }
 
 // found notes what is wrong with the files; nothing when it is empty.

@@ -95,6 +95,8 @@ func (c *Configuration) Check(ctx context.Context, told bool) (taken bool) {
 		return false
 	}
 	prepared, err := c.prepare(ctx)
+	// What is written from here on, while it is put into use too, is read again.
+	used := content(prepared.Files)
 	if content(c.files) != found { // it is being written
 		if err == nil {
 			prepared.Drop()
@@ -106,7 +108,7 @@ func (c *Configuration) Check(ctx context.Context, told bool) (taken bool) {
 		return false
 	}
 	prepared.Use()
-	c.files, c.used = prepared.Files, content(prepared.Files)
+	c.files, c.used = prepared.Files, used
 	c.set(func(s *State) { s.TakenAt, s.Problem = c.now(), "" })
 	c.log.InfoContext(ctx, "audit", "event", "configuration_reloaded", "keys", strings.Join(prepared.Changes.Live, ", "))
 	if restart := prepared.Changes.Restart; len(restart) > 0 {

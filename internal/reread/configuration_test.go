@@ -25,7 +25,9 @@ type bench struct {
 	// later is why nothing can be put into use, and while is done while it is read.
 	later error
 	while func()
-	log   strings.Builder
+	// used is called when it is put into use; nil does nothing.
+	used func()
+	log  strings.Builder
 }
 
 func newBench(t *testing.T) *bench {
@@ -63,7 +65,12 @@ func (b *bench) prepare(context.Context) (reread.Prepared, error) {
 		return reread.Prepared{}, &reread.Later{Err: b.later}
 	}
 	return reread.Prepared{
-		Files: b.files(), Use: func() { b.inUse = string(text) }, Drop: func() { b.dropped++ },
+		Files: b.files(), Use: func() {
+			b.inUse = string(text)
+			if b.used != nil {
+				b.used()
+			}
+		}, Drop: func() { b.dropped++ },
 		Changes: change.Changes{Live: []string{"name"}, Restart: []string{"store.file"}},
 	}, nil
 }

@@ -11,10 +11,12 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
 	"countersign/internal/config/value"
+	"countersign/internal/pause"
 )
 
 // Every is how often files are checked for changes.
@@ -44,6 +46,9 @@ func Run(ctx context.Context, signals <-chan os.Signal, check func(ctx context.C
 	}
 }
 
+// settles is how long files have to stay as they are, so that none is taken that is being written: half of it may be right by chance.
+const settles = 300 * time.Millisecond
+
 // digest is that of what files hold.
 type digest [sha256.Size]byte
 
@@ -65,12 +70,21 @@ func content(files []value.Secret) (sum digest) {
 			add(path)
 			continue
 		}
-		err = filepath.WalkDir(path, func(name string, entry fs.DirEntry, err error) error {
-			if err == nil && entry.Type().IsRegular() {
-				fmt.Fprintf(h, "%s\n", name)
+		// Kubernetes has a folder of links, by way of one that it turns to another folder all at once.
+		root, err := filepath.EvalSymlinks(path)
+		if err != nil {
+			fmt.Fprintf(h, "%v\n", err)
+			continue
+		}
+		err = filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
+			}
+			if info, err := os.Stat(name); err != nil || info.Mode().IsRegular() {
+				fmt.Fprintf(h, "%s\n", strings.TrimPrefix(name, root))
 				add(name)
 			}
-			return err
+			return nil
 		})
 		fmt.Fprintf(h, "%v\n", err)
 	}
@@ -151,6 +165,9 @@ func (f *Files) check(ctx context.Context, one *item, told bool) {
 		return
 	}
 	use, err := one.load()
+	if err == nil && !told && pause.For(ctx, settles) != nil {
+		return
+	}
 	switch {
 	case err == nil && content(one.files) == found: // or else it is being written, and read the next time
 		use()
