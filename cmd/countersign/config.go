@@ -28,7 +28,7 @@ type configPrint struct {
 // Run implements the command.
 func (c configPrint) Run(ctx context.Context, p *program) error {
 	// What is in effect is shown also where a file is missing; then it is said, as serve would.
-	values, err := p.load(config.LoadValues)
+	values, err := p.load(func(file string) (*config.Config, error) { return config.LoadValues(file) })
 	if err != nil {
 		return err
 	}

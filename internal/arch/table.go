@@ -121,7 +121,7 @@ func program() []Package {
 		{"internal/systemd", nil},
 		{"internal/layout", []string{"internal/console"}},
 		{"internal/setupcommands", []string{
-			"internal/admin", "internal/buildinfo", "internal/config", "internal/console", "internal/database", "internal/devsetup",
+			"internal/admin", "internal/buildinfo", "internal/config", "internal/config/issuers", "internal/console", "internal/database", "internal/devsetup",
 			"internal/hsm", "internal/layout", "internal/usercommands",
 		}},
 		{"internal/serve", []string{

@@ -16,6 +16,8 @@ func issuersMeasured() []Group {
 			{ID: "NM-197", Section: "Kubernetes, Secrets", Requires: "files that are replaced by a rename or by a link that is turned are read again, in folders too, and nothing that is written by half"},
 			{ID: "NM-198", Section: "issue N, 5", Requires: "what is written while files are read, or put into use, is read again and not taken for what is in use"},
 			{ID: "NM-199", Section: "RFC 9110 §15.5.20", Requires: "no request is lost while an issuer is changed again and again"},
+			{ID: "NM-200", Section: "file-hierarchy(7)", Requires: "init lays out a further issuer of a service: a configuration beside the service's, and a state folder of its own that the unit lets the service write"},
+			{ID: "NM-201", Section: "sd_watchdog_enabled(3)", Requires: "a process of several issuers tells systemd that it lives, and of ready, reload and stop"},
 		},
 	}}
 }

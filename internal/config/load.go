@@ -23,8 +23,8 @@ const maxFile = 1 << 20
 func Load(file string) (*Config, error) { return load(file, true) }
 
 // LoadValues is [Load] without looking at the files that are named: for showing a configuration where its secrets
-// are out of reach.
-func LoadValues(file string) (*Config, error) { return load(file, false) }
+// are out of reach. With a main configuration the file is that of one of its issuers.
+func LoadValues(file string, main ...*Config) (*Config, error) { return load(file, false, main...) }
 
 // LoadIssuer is [Load] of the file of one of several issuers (docs/issuers.md). What belongs to the process is refused in it, and is
 // that of the main configuration.

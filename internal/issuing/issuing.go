@@ -41,6 +41,8 @@ type Server interface {
 	Handler(mutual bool) http.Handler
 	// Ready reports whether requests should be sent to this node.
 	Ready(ctx context.Context) bool
+	// Hung reports that a module hangs in this process, so that only a restart helps; nil when none does.
+	Hung() error
 	// Begin starts what runs beside the requests, and End ends it and waits until it has.
 	Begin(ctx context.Context)
 	End()
@@ -178,6 +180,20 @@ func (v *Issuers) Served() map[string]bool {
 		all[one.Name] = v.known[one.Name] != nil && v.known[one.Name].reason == nil
 	}
 	return all
+}
+
+// Hung reports that modules of all issuers hang in this process; nil while that of one does not: a restart takes all with it. An issuer
+// that hangs alone is not alive by its own /health/live.
+func (v *Issuers) Hung() error {
+	var problems []error
+	for _, one := range v.served() {
+		problem := one.server.Hung()
+		if problem == nil {
+			return nil
+		}
+		problems = append(problems, fmt.Errorf("issuer %s: %w", one.Name, problem))
+	}
+	return errors.Join(problems...)
 }
 
 // Names are those of the issuers that are wanted, separated by spaces.

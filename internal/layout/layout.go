@@ -35,6 +35,9 @@ type Layout struct {
 	Owner string
 	// State is the state folder of a service; empty for [State].
 	State string
+	// Issuer is the name of a further issuer of a service that is there: its configuration is a file of this name beside that of the
+	// service, and it has a folder in the state folder. Empty for the service itself.
+	Issuer string
 	// Root is the user that a service's configuration belongs to; empty for root.
 	Root string
 }
@@ -52,6 +55,12 @@ type Made struct {
 // that does not exist.
 func (l Layout) Make(configuration []byte) (Made, error) {
 	made := Made{File: filepath.Join(l.Folder, File)}
+	if l.Issuer != "" {
+		if _, err := os.Stat(made.File); err != nil {
+			return made, fmt.Errorf("a further issuer needs the service's own configuration first: %w", err)
+		}
+		made.File = filepath.Join(l.Folder, l.Issuer+".toml")
+	}
 	if l.System {
 		return made, l.system(&made, configuration)
 	}
@@ -97,16 +106,21 @@ func (l Layout) system(made *Made, configuration []byte) error {
 	if state == "" {
 		state = State
 	}
-	for _, folder := range []struct {
+	type folder struct {
 		name  string
 		owner owner
 		whose string
 		mode  os.FileMode
-	}{
+	}
+	folders := []folder{
 		{l.Folder, root, rootName + ":" + l.Owner, 0o750},
 		{filepath.Join(l.Folder, "tls"), root, rootName + ":" + l.Owner, 0o750},
 		{state, service, l.Owner + ":" + l.Owner, 0o700},
-	} {
+	}
+	if l.Issuer != "" { // below what the unit lets the service write
+		folders = append(folders, folder{filepath.Join(state, l.Issuer), service, l.Owner + ":" + l.Owner, 0o700})
+	}
+	for _, folder := range folders {
 		was, err := made.folder(folder.name)
 		if err != nil {
 			return err

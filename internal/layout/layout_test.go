@@ -113,3 +113,41 @@ func TestNM106Layout(t *testing.T) {
 		}
 	})
 }
+
+// Covers: NM-200. A further issuer of a service has a configuration beside the service's, and a folder of its own in the state folder,
+// which nobody else reads.
+func TestNM200Issuer(t *testing.T) {
+	t.Run("refuses one before the service's own", func(t *testing.T) {
+		l := service(t)
+		l.Issuer = "brand"
+		if made, err := l.Make([]byte("brand")); err == nil || !strings.Contains(err.Error(), "needs the service's own configuration first") {
+			t.Errorf("%v, %q", err, made.Lines)
+		}
+	})
+	t.Run("accepts it, may be repeated, and leaves the service's as it is", func(t *testing.T) {
+		l := service(t)
+		main, err := l.Make([]byte("main"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Issuer = "brand"
+		var made layout.Made
+		for range 2 {
+			if made, err = l.Make([]byte("brand")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if made.File != filepath.Join(l.Folder, "brand.toml") {
+			t.Error(made.File)
+		}
+		for name, want := range map[string]string{main.File: "main", made.File: "brand"} {
+			if text, err := os.ReadFile(name); err != nil || string(text) != want {
+				t.Errorf("%s: %q, %v", name, text, err)
+			}
+		}
+		folder, err := os.Stat(filepath.Join(l.State, "brand"))
+		if err != nil || folder.Mode().Perm() != 0o700 {
+			t.Errorf("%v, %v", folder, err)
+		}
+	})
+}

@@ -20,6 +20,7 @@ import (
 	"countersign/internal/memory"
 	"countersign/internal/observing"
 	"countersign/internal/reread"
+	"countersign/internal/systemd"
 	"countersign/mtls"
 	"countersign/store"
 )
@@ -97,6 +98,8 @@ func (s *server) runSeveral(ctx context.Context, started time.Time) (err error) 
 		reread.Run(background, s.Reload, func(ctx context.Context, told bool) {
 			if told {
 				s.log.InfoContext(ctx, "SIGHUP; reading changed files again")
+				warn(s.log, "systemd notification failed", systemd.Notify(systemd.Reloading))
+				defer func() { warn(s.log, "systemd notification failed", systemd.Notify(systemd.Ready)) }()
 			}
 			all.Check(ctx, told)
 		})
@@ -104,6 +107,7 @@ func (s *server) runSeveral(ctx context.Context, started time.Time) (err error) 
 	running.Go(func() { refusals.lines.Run(background) })
 	running.Go(func() { all.Run(background) })
 	go s.process.Serve(background)
+	go watchdog(background, all.Hung, s.log)
 	s.log.InfoContext(ctx, "serving several issuers", "issuers", all.Names(), "took", s.Now().Sub(started))
 	return f.serve(ctx)
 }
@@ -206,6 +210,9 @@ func (o *oneOfSeveral) End() {
 	}
 	o.forget()
 }
+
+// Hung implements [issuing.Server].
+func (o *oneOfSeveral) Hung() error { return o.keys.Tokens.Hung() }
 
 // Drain implements [issuing.Server].
 func (o *oneOfSeveral) Drain() { o.live.drain() }

@@ -225,14 +225,15 @@ func (s *server) run(ctx context.Context, started time.Time) error {
 		stop()
 		waitJobs() // before the HSM and the store are closed
 	}()
-	go func() {
-		warn(s.log, "systemd watchdog not served", systemd.Watch(background, s.keys.Tokens.Hung, func(err error) {
-			warn(s.log, "systemd notification failed", err)
-		}))
-	}()
+	go watchdog(background, s.keys.Tokens.Hung, s.log)
 	go memory.Keep(background, func() int { return int(s.memory.Load()) })
 	logServed(ctx, s, reached, started)
 	return f.serve(ctx)
+}
+
+// watchdog tells systemd that the server lives, while alive returns nil.
+func watchdog(ctx context.Context, alive func() error, log *slog.Logger) {
+	warn(log, "systemd watchdog not served", systemd.Watch(ctx, alive, func(err error) { warn(log, "systemd notification failed", err) }))
 }
 
 // first makes the first generation, whose jobs start when it is used.

@@ -4,10 +4,12 @@ package setupcommands
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"countersign/internal/admin"
 	"countersign/internal/config"
+	"countersign/internal/config/issuers"
 	"countersign/internal/devsetup"
 	"countersign/internal/hsm"
 	"countersign/internal/layout"
@@ -20,6 +22,7 @@ type Init struct {
 	Dev bool   `help:"Make everything to try it on this machine: certificates, an HSM token in SoftHSM2 with keys, a database, users and clients."`
 
 	System          bool              `group:"For production:" help:"Lay out what the service of the package and its unit expect: /etc/countersign, which the service's user may read, and /var/lib/countersign, which is its own. For root."`
+	Name            string            `placeholder:"NAME" group:"For production:" help:"With --system: a further issuer of the service that is there, by this name: NAME.toml beside countersign.toml, and /var/lib/countersign/NAME for its store. See docs/issuers.md."`
 	Issuer          string            `placeholder:"URL" group:"For production:" help:"Issuer identifier, such as https://login.example."`
 	Module          string            `placeholder:"FILE" group:"For production:" help:"The HSM vendor's PKCS#11 module."`
 	Environment     map[string]string `placeholder:"NAME=VALUE" group:"For production:" help:"What the module needs in its environment, such as SOFTHSM2_CONF=/etc/countersign/softhsm2.conf; may be repeated."`
@@ -52,6 +55,7 @@ Examples:
   countersign init --dev
   countersign init --dev --dev-keys     # without SoftHSM2
   countersign init --system --issuer https://login.example --module /usr/lib/vendor/pkcs11.so --token countersign
+  countersign init --system --name brand --issuer https://login.brand.example --module /usr/lib/vendor/pkcs11.so --token brand
   countersign init --dir /etc/countersign --issuer https://login.example \
     --owner countersign --module /usr/lib/vendor/pkcs11.so --token countersign --pin-file credential:hsm-pin \
     --store-url-file credential:store-url`
@@ -108,14 +112,32 @@ func (c Init) filled() Init {
 		}
 	}
 	choose(&c.Dir, "local", layout.Configuration)
-	choose(&c.PINFile, "", layout.Configuration+"/pin")
-	choose(&c.StoreFile, "countersign.db", layout.State+"/countersign.db")
+	pin, store := "pin", "countersign.db"
+	if c.Name != "" {
+		pin, store = c.Name+".pin", c.Name+"/countersign.db"
+		for flag, own := range map[*string]string{&c.CertificateFile: "tls/" + c.Name + ".crt", &c.KeyFile: "tls/" + c.Name + ".key"} {
+			if *flag == "tls/server.crt" || *flag == "tls/server.key" {
+				*flag = own
+			}
+		}
+	}
+	choose(&c.PINFile, "", layout.Configuration+"/"+pin)
+	choose(&c.StoreFile, "countersign.db", layout.State+"/"+store)
 	choose(&c.Owner, "", layout.User)
 	return c
 }
 
 // production writes a configuration from the flags.
 func (c Init) production(p *usercommands.Program) error {
+	if problems := issuers.Problems([]issuers.Issuer{{Name: c.Name}}); c.Name != "" && len(problems) > 0 {
+		return admin.Usagef("--name %s: %s", c.Name, problems[0].Text)
+	}
+	if c.Name == strings.TrimSuffix(layout.File, ".toml") && c.Name != "" {
+		return admin.Usagef("--name %s: its file would be that of the service; choose another", c.Name)
+	}
+	if c.Name != "" && !c.System {
+		return admin.Usagef("--name is for a further issuer of a service: give --system too")
+	}
 	c = c.filled()
 	var missing []string
 	for _, flag := range [][2]string{{"--issuer", c.Issuer}, {"--module", c.Module}, {"--token", c.Token}, {"--pin-file", c.PINFile}} {
@@ -126,7 +148,7 @@ func (c Init) production(p *usercommands.Program) error {
 	if len(missing) > 0 {
 		return admin.Usagef("a configuration for production needs %s too; to try Countersign on this machine: countersign init --dev", strings.Join(missing, ", "))
 	}
-	made, err := layout.Layout{System: c.System, Folder: c.Dir, Owner: c.Owner}.Make([]byte(c.configuration().Commented()))
+	made, err := layout.Layout{System: c.System, Folder: c.Dir, Owner: c.Owner, Issuer: c.Name}.Make([]byte(c.configuration().Commented()))
 	for _, line := range made.Lines {
 		fmt.Fprintln(p.Stdout, line)
 	}
@@ -134,7 +156,15 @@ func (c Init) production(p *usercommands.Program) error {
 		return err
 	}
 	// The values may be wrong; the file stays to be edited, and the report says what.
-	if _, err := config.LoadValues(made.File); err != nil {
+	var process []*config.Config
+	if c.Name != "" {
+		main, err := config.LoadValues(filepath.Join(c.Dir, layout.File))
+		if err != nil {
+			return err
+		}
+		process = append(process, main)
+	}
+	if _, err := config.LoadValues(made.File, process...); err != nil {
 		return err
 	}
 	c.next(p, made.File)
@@ -155,12 +185,19 @@ func (c Init) configuration() *config.Config {
 	if c.MTLSURL != "" {
 		wanted.ListenMTLS = config.ListenMTLS{Address: "0.0.0.0:8444", URL: c.MTLSURL}
 	}
+	if c.Name != "" { // the addresses belong to the process
+		wanted.Listen.Address, wanted.ListenMTLS.Address = "", ""
+	}
 	return wanted
 }
 
 // next prints what remains to be done, with commands that can be run as they are.
 func (c Init) next(p *usercommands.Program, file string) {
 	as, serve := "countersign", "countersign serve --config "+file
+	if c.Name != "" {
+		c.nextOfIssuer(p, file)
+		return
+	}
 	if c.System {
 		as, serve = "sudo -u "+c.Owner+" countersign", "systemctl enable --now countersign"
 		fmt.Fprintf(p.Stdout, "to be put there by you, for user %s to read: %s, %s, %s\n", c.Owner, c.PINFile, c.CertificateFile, c.KeyFile)
@@ -171,4 +208,20 @@ func (c Init) next(p *usercommands.Program, file string) {
   %[2]s keys generate --config %[1]s --alg PS256 --activate   # and ES256, EdDSA for clients that want them
   %[3]s
 `, file, as, serve)
+}
+
+// nextOfIssuer prints what remains to be done for a further issuer.
+func (c Init) nextOfIssuer(p *usercommands.Program, file string) {
+	main := filepath.Join(c.Dir, layout.File)
+	fmt.Fprintf(p.Stdout, "to be put there by you, for user %s to read: %s, %s, %s\n", c.Owner, c.PINFile, c.CertificateFile, c.KeyFile)
+	fmt.Fprintf(p.Stdout, `look through %[1]s, put the files in place that it names, and name it at the end of %[2]s:
+  [[issuers]]
+  name = %[3]q
+  file = %[4]q
+then, before the server reads it,
+  sudo -u %[5]s countersign doctor --config %[2]s --issuer %[3]s
+  sudo -u %[5]s countersign migrate up --config %[2]s --issuer %[3]s
+  sudo -u %[5]s countersign keys generate --config %[2]s --issuer %[3]s --alg PS256 --activate
+  systemctl reload countersign     # the first one: systemctl restart countersign
+`, file, main, c.Name, filepath.Base(file), c.Owner)
 }
