@@ -18,6 +18,7 @@ func issuersMeasured() []Group {
 			{ID: "NM-199", Section: "RFC 9110 §15.5.20", Requires: "no request is lost while an issuer is changed again and again"},
 			{ID: "NM-200", Section: "file-hierarchy(7)", Requires: "init lays out a further issuer of a service: a configuration beside the service's, and a state folder of its own that the unit lets the service write"},
 			{ID: "NM-201", Section: "sd_watchdog_enabled(3)", Requires: "a process of several issuers tells systemd that it lives, and of ready, reload and stop"},
+			{ID: "NM-202", Section: "Grant Management for OAuth 2.0 §5, §6", Requires: "grants that clients manage of one issuer are nothing to another: they are neither read nor changed there"},
 		},
 	}}
 }

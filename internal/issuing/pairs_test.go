@@ -37,7 +37,10 @@ type side struct {
 	browser *flowclient.Browser
 	// own is a client that is registered here alone, signing one that signs its requests, and asking a resource server.
 	own, signing, asking *flowclient.Client
-	keys                 jose.KeySet
+	// managing is one that manages grants, of which it has one.
+	managing *flowclient.Client
+	grantID  string
+	keys     jose.KeySet
 
 	tokens      flowclient.Tokens
 	transaction flowclient.Transaction
@@ -62,6 +65,11 @@ func sides(t *testing.T, change func(name string, c *config.Config)) (*world, []
 	for _, name := range w.Names {
 		w.register(name, "shared", k, nil)
 		w.register(name, "only-"+name, k, nil)
+		w.register(name, "managing", k, func(m map[string]any) {
+			m["scope"] = "openid accounts offline_access grant_management_query"
+			m["grant_types"] = []string{"authorization_code", "refresh_token", "client_credentials"}
+			delete(m, "backchannel_token_delivery_mode")
+		})
 		w.register(name, "signing", k, func(m map[string]any) { m["profile"] = "fapi2-message-signing" })
 		w.register(name, "asking", k, func(m map[string]any) {
 			m["resource_identifiers"], m["grant_types"] = []string{w.Issuers[name].Config.Issuer}, []string{}
@@ -84,7 +92,7 @@ func sides(t *testing.T, change func(name string, c *config.Config)) (*world, []
 		asking := w.client(name, "asking", keys{client: k.client})
 		s := &side{
 			name: name, client: w.client(name, "shared", k), browser: w.browser(name), own: w.client(name, "only-"+name, k),
-			signing: w.client(name, "signing", k), asking: asking, initial: initial[name],
+			signing: w.client(name, "signing", k), asking: asking, managing: w.client(name, "managing", k), initial: initial[name],
 		}
 		s.issue(t)
 		all = append(all, s)
@@ -112,6 +120,20 @@ func (s *side) issue(t *testing.T) {
 	s.authReqID, s.nonce = answer.AuthReqID, asked.Header.Get("DPoP-Nonce")
 	s.keys, _, err = s.client.Keys(t.Context())
 	must(t, err)
+	transaction := s.managing.NewTransaction()
+	pushed, err = s.managing.Push(t.Context(), transaction, flowclient.Set("grant_management_action", "create"))
+	must(t, err)
+	requestURI, err := pushed.RequestURI()
+	must(t, err)
+	response, err := s.browser.Authorize(t.Context(), s.managing.AuthorizationURL(requestURI), callback)
+	must(t, err)
+	code, err := s.managing.Callback(transaction, response)
+	must(t, err)
+	redeemed, err := s.managing.Redeem(t.Context(), transaction, code)
+	must(t, err)
+	if s.grantID = redeemed.Text("grant_id"); s.grantID == "" {
+		t.Fatalf("no grant_id in %s", redeemed.Body)
+	}
 	made := s.register(t, s.initial)
 	s.registered, s.registration = made.Text("client_id"), made.Text("registration_access_token")
 	if s.registered == "" || s.registration == "" || s.nonce == "" {
@@ -178,7 +200,7 @@ func (a at) wantGood(reply flowclient.Reply, err error) flowclient.Reply {
 // TestPairs: three issuers at which the same clients are registered with the same keys, and users have the same names. What one has
 // issued is nothing to another, and is still good where it was issued, after it was tried everywhere else.
 //
-// Covers: NM-70, NM-71, NM-72, NM-73, NM-74.
+// Covers: NM-70, NM-71, NM-72, NM-73, NM-74, NM-202.
 func TestPairs(t *testing.T) {
 	t.Parallel()
 	w, all := sides(t, nil)
@@ -187,7 +209,7 @@ func TestPairs(t *testing.T) {
 
 // TestPairsOnPostgres: the same in three schemas of one database.
 //
-// Covers: NM-70, NM-71, NM-72, NM-73, NM-74.
+// Covers: NM-70, NM-71, NM-72, NM-73, NM-74, NM-202.
 func TestPairsOnPostgres(t *testing.T) {
 	t.Parallel()
 	w, all := sides(t, newSchemas(t).use)
@@ -230,7 +252,24 @@ func grantPairs() []pair {
 	userInfo := func(a at) (flowclient.Reply, error) {
 		return a.to.client.Get(a.Context(), a.to.client.Endpoints.UserInfo, a.from.tokens.AccessToken)
 	}
+	grant := func(a at) (flowclient.Reply, error) {
+		reply, err := a.to.managing.ClientCredentials(a.Context(), "grant_management_query")
+		must(a.T, err)
+		return a.to.managing.Get(a.Context(), a.to.client.Issuer+"/grants/"+a.from.grantID, reply.Text("access_token"))
+	}
+	change := func(a at) (flowclient.Reply, error) {
+		return a.to.managing.Push(a.Context(), a.to.managing.NewTransaction(), flowclient.Set("grant_management_action", "merge"), flowclient.Set("grant_id", a.from.grantID))
+	}
 	return []pair{
+		{"a grant to read", func(a at) {
+			if reply, err := grant(a); err != nil || reply.Status != http.StatusNotFound {
+				a.Errorf("%s reads a grant of %s: %d %s, %v", a.to.name, a.from.name, reply.Status, reply.Body, err)
+			}
+		}, func(a at) { a.wantGood(grant(a)) }},
+		{"a grant to change", func(a at) {
+			reply, err := change(a)
+			a.want(reply, err, http.StatusBadRequest, "invalid_grant_id")
+		}, func(a at) { a.wantGood(change(a)) }},
 		{"an access token", func(a at) {
 			reply, err := userInfo(a)
 			a.want(reply, err, http.StatusUnauthorized, "invalid_token")
