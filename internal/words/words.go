@@ -58,23 +58,41 @@ type Language struct {
 // part is a piece of a text: constant, or the name of a value that stands there.
 type part struct{ constant, value string }
 
-// message is a text, or a text for each plural form.
-type message map[string]string
+// message is a text, or a text for each plural form, in order of the forms' names. It is no map: there are thousands of messages,
+// nearly all with one text, and all of them stay in memory.
+type message []form
+
+// form is the text for a plural form.
+type form struct{ name, text string }
 
 const other = "other"
+
+// of is the text for a plural form, or empty.
+func (m message) of(name string) string {
+	for _, each := range m {
+		if each.name == name {
+			return each.text
+		}
+	}
+	return ""
+}
 
 // UnmarshalJSON implements [json.Unmarshaler].
 func (m *message) UnmarshalJSON(raw []byte) error {
 	var text string
 	if json.Unmarshal(raw, &text) == nil {
-		*m = message{other: text}
+		*m = message{{other, text}}
 		return nil
 	}
 	var forms map[string]string
 	if err := json.Unmarshal(raw, &forms); err != nil || forms[other] == "" {
 		return errors.New(`neither a text nor texts by plural form with "other" among them`)
 	}
-	*m = forms
+	made := make(message, 0, len(forms))
+	for _, name := range slices.Sorted(maps.Keys(forms)) {
+		made = append(made, form{name, forms[name]})
+	}
+	*m = made
 	return nil
 }
 
@@ -241,8 +259,8 @@ var placeholder = regexp.MustCompile(`\{([a-z_]+)\}`)
 // wrong says why a message cannot replace another, or is empty.
 func (m message) wrong(key string, former message) string {
 	values := former.placeholders()
-	for _, form := range slices.Sorted(maps.Keys(m)) {
-		text := m[form]
+	for _, each := range m {
+		form, text := each.name, each.text
 		if !slices.Contains(pluralForms(), form) {
 			return fmt.Sprintf("there is no plural form %q; there are %s", form, strings.Join(pluralForms(), ", "))
 		}
@@ -265,7 +283,7 @@ func (m message) wrong(key string, former message) string {
 			return `a value is written as {name}, in small letters; other braces cannot be used`
 		}
 	}
-	if key == direction && m[other] != "ltr" && m[other] != "rtl" {
+	if key == direction && m.of(other) != "ltr" && m.of(other) != "rtl" {
 		return "neither ltr nor rtl"
 	}
 	return ""
@@ -291,8 +309,8 @@ func placeholders(text string) []string {
 
 func (m message) placeholders() []string {
 	var names []string
-	for _, text := range m {
-		names = append(names, placeholders(text)...)
+	for _, each := range m {
+		names = append(names, placeholders(each.text)...)
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
@@ -377,14 +395,14 @@ func (l *Language) Text(key string, pairs ...any) string {
 // takeApart splits the texts of a message, by plural form.
 func takeApart(forms message) map[string][]part {
 	apart := make(map[string][]part, len(forms))
-	for form, text := range forms {
+	for _, each := range forms {
 		var parts []part
-		end := 0
+		text, end := each.text, 0
 		for _, at := range placeholder.FindAllStringSubmatchIndex(text, -1) {
 			parts = append(parts, part{constant: text[end:at[0]], value: text[at[2]:at[3]]})
 			end = at[1]
 		}
-		apart[form] = append(parts, part{constant: text[end:]})
+		apart[each.name] = append(parts, part{constant: text[end:]})
 	}
 	return apart
 }

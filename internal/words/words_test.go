@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -166,4 +167,29 @@ func TestKD04MessagesOfPages(t *testing.T) {
 			t.Errorf("found %d only", count)
 		}
 	})
+}
+
+// TestCatalogueStaysSmall: all languages stay in memory as long as the server runs, and the collector lets garbage grow by a
+// multiple of what stays.
+func TestCatalogueStaysSmall(t *testing.T) {
+	kept := func() uint64 {
+		var of runtime.MemStats
+		runtime.GC()
+		runtime.GC() // what the first one found to be finalised
+		runtime.ReadMemStats(&of)
+		return of.HeapAlloc
+	}
+	before := kept()
+	c := all(t)
+	after := kept()
+	messages := 0
+	for _, l := range c.languages {
+		messages += len(l.messages)
+	}
+	each := float64(int64(after)-int64(before)) / float64(messages)
+	if messages < 1000 || each > 260 {
+		t.Errorf("%d messages take %.0f bytes each, more than 260", messages, each)
+	}
+	t.Logf("%d messages, %.0f bytes each", messages, each)
+	runtime.KeepAlive(c)
 }
