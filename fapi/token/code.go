@@ -27,7 +27,10 @@ type codeGrant struct {
 	now      func() time.Time
 }
 
-// redeem validates, signs, consumes, releases.
+// redeem validates, signs, consumes, releases. The code is read and then claimed, in two statements: what is signed is in its
+// grant, and nothing may be consumed that was not signed before; and a code that another client presents, or that is wrong in some
+// other way, must stay as it is, which no claim that came first could take back. The claim checks again what may have
+// changed since.
 func (g *codeGrant) redeem(ctx context.Context, c *endpoint.Call, bound tokens.Confirmation) (endpoint.Answer, error) {
 	presented := c.Form.Get("code")
 	if presented == "" {
