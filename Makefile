@@ -224,10 +224,16 @@ torture-ciba: packages-torture packages-run build ## Race polls and decisions of
 	$(GO) build -o bin/torture ./bench/torture
 	exec bin/torture -mode backchannel -requests $(REQUESTS)
 
-bench-store: packages-bench build ## Measure steps with few and with many grants, and write docs/performance-store.md: [GRANTS=10000,10000000] [GRANTS_SQLITE=10000,1000000] [DATA=folder to keep PostgreSQL's databases in]
+bench-store: packages-bench build ## Measure steps with few and with many grants, people, clients and audit lines, and write docs/performance-store.md: [GRANTS=10000,10000000] [GRANTS_SQLITE=10000,1000000] [DATA=folder to keep PostgreSQL's databases in]
 	$(GO) build -o bin/bench ./bench
 	bin/bench -growth $(GRANTS) $(if $(DATA),-growth-data "$(DATA)") -workers 8 -write docs
-	exec bin/bench -growth $(GRANTS_SQLITE) -growth-store sqlite -workers 8 -write docs
+	bin/bench -growth $(GRANTS_SQLITE) -growth-store sqlite -workers 8 -write docs
+	for store in postgres sqlite; do \
+		lines=10000,10000000; [ $$store = postgres ] || lines=10000,1000000; \
+		bin/bench -growth 10000,1000000 -growth-of people -growth-store $$store -workers 8 -write docs && \
+		bin/bench -growth 100,10000 -growth-of clients -growth-store $$store -workers 8 -write docs && \
+		bin/bench -growth $$lines -growth-of "audit lines" -growth-store $$store -workers 8 -write docs || exit 1; \
+	done
 
 bench-rp: toolchain ## Measure the relying party's sessions beside alexedwards/scs, which is in a module of its own
 	cd bench/rp && $(GO) test -count=1 . && $(GO) test -run '^$$' -bench . -benchtime 1s -count 5 .

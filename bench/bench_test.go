@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -21,6 +22,7 @@ import (
 	"countersign/bench/measure"
 	"countersign/bench/servers"
 	"countersign/internal/flowclient"
+	"countersign/internal/postgrestest"
 )
 
 // TestMain: this program is the floor server too.
@@ -28,8 +30,11 @@ func TestMain(m *testing.M) {
 	if code, ok := floor.Child(os.Args); ok {
 		os.Exit(code)
 	}
-	os.Exit(m.Run())
+	os.Exit(cluster.Run(m))
 }
+
+// cluster is the PostgreSQL of the tests.
+var cluster postgrestest.Cluster
 
 var update = flag.Bool("update", false, "write the golden files again")
 
@@ -355,7 +360,7 @@ func TestGrowthTable(t *testing.T) {
 	pair := func(few, many, trips float64) [2]grownSample {
 		return [2]grownSample{{sample{CPU: few}, trips}, {sample{CPU: many}, trips}}
 	}
-	r := &growthResults{few: 10_000, many: 10_000_000, rounds: 3, samples: map[string][][2]grownSample{
+	r := &growthResults{kind: kinds()[0], started: [2]time.Duration{100 * time.Millisecond, 140 * time.Millisecond}, few: 10_000, many: 10_000_000, rounds: 3, samples: map[string][][2]grownSample{
 		"flow":    {pair(1, 1.05, 5), pair(2, 2.2, 5), pair(4, 4, 5)},
 		"refresh": {pair(1, 1.2, 2)},
 		"PAR":     {pair(1, 1, 10)},
@@ -365,7 +370,7 @@ func TestGrowthTable(t *testing.T) {
 	for _, want := range []string{
 		"ms of CPU with 10^4 grants | with 10^7", "| flow | 2.00 | 2.20 | 1.05 (0.93 to 1.18) | 1.10 | reached | 5.00 | 9 | reached |",
 		"| refresh | 1.00 | 1.20 | 1.20 | 1.10 | missed | 2.00 | 9 | reached |", "10.00 | 9 | missed |", "15 MB on the disk with 10^4 grants and 5925 MB with 10^7",
-		"by 2048 and by 2050 bytes", "Nobody else",
+		"by 2048 and by 2050 bytes", "Nobody else", "| start | 100 | 140 | 1.40 | 1.30 | missed |",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page lacks %q:\n%s", want, text)

@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"countersign/bench/servers"
 	"countersign/internal/pgproxy"
@@ -16,8 +18,9 @@ import (
 // growth measures one flow on two databases that differ in how much was granted before.
 type growth struct {
 	m *machine
-	// few and many are how many grants there are.
+	// few and many are how many there are of a kind.
 	few, many int
+	of        kind
 	// sqlite has the databases be files of SQLite, which are made each time.
 	sqlite bool
 	// data keeps those of PostgreSQL; they are made once.
@@ -29,6 +32,13 @@ func (m *machine) tellGrowth(ctx context.Context, watch func() (string, error)) 
 	g := growth{m: m, data: m.growthData, sqlite: m.growthStore == "sqlite"}
 	if !g.sqlite && m.growthStore != "postgres" {
 		return fmt.Errorf("-growth-store %q is neither postgres nor sqlite", m.growthStore)
+	}
+	var known bool
+	if g.of, known = kindOf(m.growthOf); !known {
+		return fmt.Errorf("-growth-of %q is none of %s", m.growthOf, strings.Join(kindNames(), ", "))
+	}
+	if g.of.fill != nil && m.growthLoad {
+		return errors.New("-growth-load makes databases with grants only: others are made each time")
 	}
 	if _, err := fmt.Sscanf(m.growth, "%d,%d", &g.few, &g.many); err != nil || g.few < 1 || g.many < g.few {
 		return fmt.Errorf("-growth %q is not two numbers, the smaller one first", m.growth)
@@ -63,6 +73,8 @@ func (m *machine) tellGrowth(ctx context.Context, watch func() (string, error)) 
 type grown struct {
 	target
 	grants int
+	// began is the processors' time that was used before the node started, and started what it took to be ready.
+	began, started time.Duration
 	// proxy counts round trips to PostgreSQL; nil for SQLite.
 	proxy *pgproxy.Proxy
 	// size is what the database has on the disk, in bytes.
@@ -99,7 +111,10 @@ type grownSample struct {
 // growthResults are the samples of each step, few and many side by side, by round.
 type growthResults struct {
 	few, many int
+	kind      kind
 	sqlite    bool
+	// started is the processors' time that it took the server to be ready.
+	started [2]time.Duration
 	// sizes are those of the databases in bytes before anything was measured, and grew is by how much they grew, for each
 	// operation.
 	sizes  [2]int64
@@ -121,18 +136,19 @@ func (g growth) measure(ctx context.Context) (*growthResults, error) {
 		}
 	}()
 	for i, grants := range []int{g.few, g.many} {
-		fmt.Printf("starting %s with %d grants\n", g.database(), grants)
+		fmt.Printf("starting %s with %d %s\n", g.database(), grants, g.of.name)
 		var err error
 		if both[i], err = g.start(ctx, grants); err != nil {
-			return nil, fmt.Errorf("%d grants: %w", grants, err)
+			return nil, fmt.Errorf("%d %s: %w", grants, g.of.name, err)
 		}
 	}
 	steps := g.m.chosen()
-	results := &growthResults{few: g.few, many: g.many, sqlite: g.sqlite, rounds: g.m.rounds, samples: map[string][][2]grownSample{}}
+	results := &growthResults{few: g.few, many: g.many, kind: g.of, sqlite: g.sqlite, rounds: g.m.rounds, samples: map[string][][2]grownSample{}}
 	if results.rounds == 0 {
 		results.rounds = growthRounds
 	}
 	for i, s := range both {
+		results.started[i] = s.started
 		if err := s.prepare(ctx, g.m.workers); err != nil {
 			return nil, err
 		}
@@ -153,14 +169,14 @@ func (g growth) measure(ctx context.Context) (*growthResults, error) {
 				before := both[i].trips()
 				measured, err := both[i].measure(ctx, step, g.m.workers, g.m.seconds)
 				if err != nil {
-					return nil, fmt.Errorf("%d grants, %s: %w", both[i].grants, step.name, err)
+					return nil, fmt.Errorf("%d %s, %s: %w", both[i].grants, g.of.name, step.name, err)
 				}
 				// Each actor goes through the step, or a flow, once before what is counted.
 				done := measured.Operations + g.m.workers
 				operations[i] += done
 				trips := float64(both[i].trips()-before) / float64(done)
 				pair[i] = grownSample{measured, trips}
-				fmt.Printf("round %d  %9d grants  %-20s %7.3f ms CPU  %5.2f round trips\n", round+1, both[i].grants, step.name, measured.CPU, trips)
+				fmt.Printf("round %d  %9d %s  %-20s %7.3f ms CPU  %5.2f round trips\n", round+1, both[i].grants, g.of.name, step.name, measured.CPU, trips)
 			}
 			results.samples[step.name] = append(results.samples[step.name], pair)
 		}
@@ -196,6 +212,9 @@ func (g growth) start(ctx context.Context, grants int) (*grown, error) {
 // startPostgres starts a server on a PostgreSQL with so many grants, which is made when it is not there.
 func (g growth) startPostgres(ctx context.Context, grants int) (*grown, error) {
 	folder := filepath.Join(g.data, fmt.Sprint(grants))
+	if g.of.fill != nil {
+		folder = filepath.Join(g.data, g.of.name, fmt.Sprint(grants))
+	}
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return nil, err
 	}
@@ -219,13 +238,26 @@ func (g growth) startPostgres(ctx context.Context, grants int) (*grown, error) {
 			if err := g.sql(ctx, database.Folder, "TRUNCATE users, clients, keys, seeds"); err != nil {
 				return err
 			}
+			if g.of.fill != nil {
+				return nil
+			}
 			return g.load(ctx, s, folder, database.Folder)
+		},
+		Fill: func(ctx context.Context, _ *servers.Installation) error {
+			if g.of.fill != nil {
+				if err := g.sql(ctx, database.Folder, g.of.fill(postgresDialect(), grants)+"; ANALYZE"); err != nil {
+					return err
+				}
+			}
+			s.began = s.CPU()
+			return nil
 		},
 	})
 	if err != nil {
 		s.end()
 		return nil, err
 	}
+	s.started = s.CPU() - s.began
 	s.size = func() (int64, error) {
 		raw, err := g.psql(ctx, database.Folder, "-Atc", "SELECT pg_database_size('countersign')").Output()
 		if err != nil {

@@ -24,13 +24,26 @@ func (g growth) startSQLite(ctx context.Context, grants int) (*grown, error) {
 				return fmt.Errorf("there should be one database in %s, not %d", i.Folder, len(found))
 			}
 			file = found[0]
+			if g.of.fill != nil {
+				return nil
+			}
 			return loadSQLite(ctx, file, grants)
+		},
+		Fill: func(ctx context.Context, _ *servers.Installation) error {
+			if g.of.fill != nil {
+				if _, err := shell(ctx, file, g.of.fill(sqliteDialect(time.Now()), grants)+"; PRAGMA wal_checkpoint(TRUNCATE);"); err != nil {
+					return err
+				}
+			}
+			s.began = s.CPU()
+			return nil
 		},
 	})
 	if err != nil {
 		s.Close()
 		return nil, err
 	}
+	s.started = s.CPU() - s.began
 	s.size = func() (int64, error) {
 		var sum int64
 		for _, name := range []string{file, file + "-wal"} {
@@ -52,7 +65,7 @@ func loadSQLite(ctx context.Context, file string, grants int) error {
 		return errors.New("sqlite3 is missing: make packages-bench installs it")
 	}
 	fmt.Printf("loading %d grants\n", grants)
-	indexes, err := sqlite(ctx, file, `SELECT name || char(31) || replace(sql, char(10), ' ') FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL
+	indexes, err := shell(ctx, file, `SELECT name || char(31) || replace(sql, char(10), ' ') FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL
 		AND tbl_name IN ('grants', 'refresh_tokens');`)
 	if err != nil {
 		return err
@@ -64,7 +77,7 @@ func loadSQLite(ctx context.Context, file string, grants int) error {
 		fmt.Fprintf(&create, "%s;\n", definition)
 	}
 	const day = 24 * 3600 * 1_000_000
-	_, err = sqlite(ctx, file, fmt.Sprintf(`PRAGMA synchronous = OFF; PRAGMA cache_size = -1000000; PRAGMA temp_store = MEMORY; BEGIN;
+	_, err = shell(ctx, file, fmt.Sprintf(`PRAGMA synchronous = OFF; PRAGMA cache_size = -1000000; PRAGMA temp_store = MEMORY; BEGIN;
 		%[2]s
 		CREATE TEMP TABLE made AS SELECT value AS n, lower(hex(randomblob(16))) AS id, randomblob(32) AS token,
 			%[4]d - 89 * %[5]d * (value / %[1]d.0) AS at FROM generate_series(1, %[1]d);
@@ -79,8 +92,8 @@ func loadSQLite(ctx context.Context, file string, grants int) error {
 	return err
 }
 
-// sqlite runs statements by the program that comes with SQLite.
-func sqlite(ctx context.Context, file, text string) (string, error) {
+// shell runs statements by the program that comes with SQLite.
+func shell(ctx context.Context, file, text string) (string, error) {
 	command := exec.CommandContext(ctx, "sqlite3", "-batch", "-bail", file)
 	command.Stdin = strings.NewReader(text)
 	var problems strings.Builder

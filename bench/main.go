@@ -49,9 +49,10 @@ type settings struct {
 	lasts, settle time.Duration
 	write         string
 	samples       string
-	// growth is how many grants two databases have on which the same is measured, growthStore of which kind they are,
+	// growth is how many of growthOf two databases have on which the same is measured, growthStore of which kind they are,
 	// and growthData where those of PostgreSQL are kept.
 	growth      string
+	growthOf    string
 	growthStore string
 	growthData  string
 	growthLoad  bool
@@ -71,6 +72,7 @@ func (s *settings) define(flags *flag.FlagSet) {
 	flags.StringVar(&s.write, "write", "", "write the page and its picture into this folder; only on a quiet machine")
 	flags.StringVar(&s.samples, "samples", "", "write every measurement into this file, as JSON")
 	flags.StringVar(&s.growth, "growth", "", "measure one server on two databases with so many grants in them, such as 10000,10000000")
+	flags.StringVar(&s.growthOf, "growth-of", "grants", "what there are so many of: "+strings.Join(kindNames(), ", "))
 	flags.StringVar(&s.growthStore, "growth-store", "postgres", "the kind of these databases: postgres or sqlite")
 	flags.StringVar(&s.growthData, "growth-data", "", "where databases of PostgreSQL are kept for the next time; without it they are made anew and removed")
 	flags.BoolVar(&s.growthLoad, "growth-load", false, "make these databases and measure nothing")

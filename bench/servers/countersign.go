@@ -26,6 +26,8 @@ type Options struct {
 	// Prepare is called when there is a configuration and, with a database, its schema, before keys, users and clients
 	// are made.
 	Prepare func(context.Context, *Installation) error
+	// Fill is called last, when the benchmarks' client is registered, before the first node runs.
+	Fill func(context.Context, *Installation) error
 }
 
 // Installation is a folder that countersign init has made.
@@ -88,6 +90,11 @@ func (i *Installation) prepare(ctx context.Context, s *Server, o Options) error 
 	}
 	if err := i.register(ctx, s); err != nil {
 		return err
+	}
+	if o.Fill != nil {
+		if err := o.Fill(ctx, i); err != nil {
+			return err
+		}
 	}
 	return s.trust(filepath.Join(i.Folder, "tls/ca.crt"))
 }

@@ -307,9 +307,13 @@ func before(t *testing.T, database string, version int) {
 }
 
 // TestPlansStayRight: a plan that was made while the tables were empty reads a few rows by their keys, however many there
-// are by now.
+// are by now, and however many people, clients and audit lines.
 func TestPlansStayRight(t *testing.T) {
 	database := migrated(t, cluster.Database(t))
+	execute(t, database, `INSERT INTO users (subject, username, password, disabled, created_at, updated_at)
+			SELECT 'grown-' || n, 'grown-' || n, '', false, now(), now() FROM generate_series(1, 3000) n;
+		INSERT INTO clients (id, profile, disabled, version, created_at, updated_at) SELECT 'grown-' || n, '', false, 1, now(), now() FROM generate_series(1, 3000) n;
+		INSERT INTO audit_log (chain, sequence, line) SELECT 'grown', n, '{}' FROM generate_series(1, 3000) n`)
 	s := opened(t, postgres.Config{URL: database, MaxConnections: 1})
 	const flows = 400
 	for i := range flows {
