@@ -289,6 +289,7 @@ packages-bench: packages-run
 	command -v npm >/dev/null || missing="$$missing nodejs npm"; \
 	command -v mvn >/dev/null || missing="$$missing maven default-jre-headless"; \
 	command -v sqlite3 >/dev/null || missing="$$missing sqlite3"; \
+	command -v pkcsslotd >/dev/null || [ "$$(id -u)" != 0 ] || missing="$$missing opencryptoki"; \
 	$(install-missing)
 
 packages-torture:

@@ -67,6 +67,26 @@ func typical() *results {
 	return r
 }
 
+// TestOpencryptokiGoal: the goal for opencryptoki is judged by its own server where it ran, and said to be not run where it did not; and
+// it is not compared to a floor whose token is another.
+func TestOpencryptokiGoal(t *testing.T) {
+	costs := map[string][3]float64{ours + "sqlite PS256": {3, 3, 3}, reference: {4, 4, 4}, floorName("PS256"): {2, 2, 2}, unsigned: {1, 1, 1}}
+	row := `flow, 32 at once +countersign sqlite PS256 with opencryptoki to node-oidc-provider PS256 +0.58 +`
+	if got := sampled("flow", 32, costs).verdicts().Text(); !regexp.MustCompile(row + `not run`).MatchString(got) {
+		t.Errorf("without opencryptoki:\n%s", got)
+	}
+	for cost, want := range map[float64]string{2: `0\.50.* +reached`, 3: `0\.75.* +missed`} {
+		costs[cryptoki] = [3]float64{cost, cost, cost}
+		got := sampled("flow", 32, costs).verdicts().Text()
+		if !regexp.MustCompile(row + want).MatchString(got) {
+			t.Errorf("want %s:\n%s", want, got)
+		}
+		if strings.Contains(got, "opencryptoki to the floor") {
+			t.Errorf("there is no floor with opencryptoki:\n%s", got)
+		}
+	}
+}
+
 // TestVerdicts: each goal is judged by its own row and by the mean.
 func TestVerdicts(t *testing.T) {
 	got := typical().verdicts().Text()

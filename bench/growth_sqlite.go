@@ -19,11 +19,10 @@ func (g growth) startSQLite(ctx context.Context, grants int) (*grown, error) {
 	var file string
 	_, err := g.m.Countersign(ctx, s.Server, servers.Options{
 		Prepare: func(ctx context.Context, i *servers.Installation) error {
-			found, err := filepath.Glob(filepath.Join(i.Folder, "*.db"))
-			if err != nil || len(found) != 1 {
-				return fmt.Errorf("there should be one database in %s, not %d", i.Folder, len(found))
+			var err error
+			if file, err = databaseOf(i); err != nil {
+				return err
 			}
-			file = found[0]
 			if g.of.fill != nil {
 				return nil
 			}
@@ -56,6 +55,15 @@ func (g growth) startSQLite(ctx context.Context, grants int) (*grown, error) {
 		return sum, nil
 	}
 	return s, nil
+}
+
+// databaseOf is the file of an installation.
+func databaseOf(i *servers.Installation) (string, error) {
+	found, err := filepath.Glob(filepath.Join(i.Folder, "*.db"))
+	if err != nil || len(found) != 1 {
+		return "", fmt.Errorf("there should be one database in %s, not %d", i.Folder, len(found))
+	}
+	return found[0], nil
 }
 
 // loadSQLite fills a file with the grants of the last 90 days and their refresh tokens, as what went on before would have

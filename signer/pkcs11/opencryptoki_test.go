@@ -79,7 +79,7 @@ func newOpenCryptoki(t testing.TB) (pkcs11.Config, func(testing.TB) func()) {
 // lockOpenCryptoki waits for another test on this machine to be done with the token.
 func lockOpenCryptoki(t testing.TB) {
 	t.Helper()
-	file, err := os.OpenFile(filepath.Join(os.TempDir(), "countersign-opencryptoki.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	file, err := os.OpenFile("/var/lock/countersign-opencryptoki.lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
