@@ -44,9 +44,22 @@ type Approval struct {
 	// DecidedBy is zero until somebody has decided.
 	DecidedBy Approver
 	DecidedAt time.Time
-	// ConsumedBy is who carried it out.
+	// ConsumedBy is who carries it out, or has.
 	ConsumedBy string
 	ConsumedAt time.Time
+	// EndedAt is when its being carried out ended: with Failure, why it failed, it is approved again, and without it is done. Zero while it
+	// is not known how it ended.
+	EndedAt time.Time
+	Failure string
+}
+
+// ApprovalEnd is how the execution of an [Approval] ended that ConsumeApproval began.
+type ApprovalEnd struct {
+	ID string
+	// ConsumedAt is that of the execution.
+	ConsumedAt time.Time
+	// Failure is why it failed; empty when it is done.
+	Failure string
 }
 
 // ApprovalDecision is what an operator decides about an [Approval].
@@ -71,8 +84,12 @@ type Approvals interface {
 	// get ErrConsumed; ErrExpired; ErrNotFound; ErrConflict when who approves it has asked for it, by the name, whatever its case, or by
 	// the certificate. Errors change nothing.
 	DecideApproval(ctx context.Context, decision ApprovalDecision, evidence ...Evidence) (Approval, error)
-	// ConsumeApproval consumes one that is approved, for what has the digest, with the evidence: of all callers one wins and the rest
-	// get ErrConsumed, as for one that was refused; ErrExpired; ErrNotFound; ErrConflict when it is not approved yet, or is for
+	// ConsumeApproval consumes one that is approved, for what has the digest, with the evidence, and returns it: of all callers one wins and
+	// the rest get ErrConsumed, as for one that was refused; ErrExpired; ErrNotFound; ErrConflict when it is not approved yet, or is for
 	// something else. Errors change nothing.
-	ConsumeApproval(ctx context.Context, id string, digest Digest, by string, evidence ...Evidence) error
+	ConsumeApproval(ctx context.Context, id string, digest Digest, by string, evidence ...Evidence) (Approval, error)
+	// EndApproval stores how the execution ended that ConsumeApproval began, with the evidence: after a failure it is approved again, until
+	// its ExpiresAt; otherwise it stays consumed. ErrConflict when that execution has ended before, or is not the last one;
+	// ErrNotFound. Errors change nothing.
+	EndApproval(ctx context.Context, end ApprovalEnd, evidence ...Evidence) error
 }

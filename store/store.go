@@ -599,6 +599,7 @@ type Store interface {
 	Logouts
 	Consents
 	Approvals
+	Lists
 	Figures
 	Refusals
 	Examined

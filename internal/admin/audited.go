@@ -100,11 +100,23 @@ func (a audited) DecideApproval(ctx context.Context, d store.ApprovalDecision, e
 }
 
 // ConsumeApproval implements store.Approvals.
-func (a audited) ConsumeApproval(ctx context.Context, id string, digest store.Digest, by string, evidence ...store.Evidence) error {
-	return a.with(func(own store.Evidence) error {
-		return a.Store.ConsumeApproval(ctx, id, digest, by, append(evidence, own)...)
-	},
-		"approval_consumed", "", "approval", id)
+func (a audited) ConsumeApproval(
+	ctx context.Context, id string, digest store.Digest, by string, evidence ...store.Evidence,
+) (consumed store.Approval, err error) {
+	err = a.with(func(own store.Evidence) (err error) {
+		consumed, err = a.Store.ConsumeApproval(ctx, id, digest, by, append(evidence, own)...)
+		return err
+	}, "approval_consumed", "", "approval", id)
+	return consumed, err
+}
+
+// EndApproval implements store.Approvals.
+func (a audited) EndApproval(ctx context.Context, end store.ApprovalEnd, evidence ...store.Evidence) error {
+	event, detail := "approval_done", []string{"approval", end.ID}
+	if end.Failure != "" {
+		event, detail = "approval_failed", append(detail, "reason", end.Failure)
+	}
+	return a.with(func(own store.Evidence) error { return a.Store.EndApproval(ctx, end, append(evidence, own)...) }, event, "", detail...)
 }
 
 // Note records something that changes nothing, such as that a user's data was exported, with names and values of its details, in a store that [AuditedFor] made.

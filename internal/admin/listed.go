@@ -32,6 +32,11 @@ func ListClients(ctx context.Context, s store.Clients) ([]ListedClient, error) {
 	if err != nil {
 		return nil, err
 	}
+	return ListedClients(clients), nil
+}
+
+// ListedClients describes clients as [ListClients] does.
+func ListedClients(clients []store.Client) []ListedClient {
 	listed := make([]ListedClient, len(clients))
 	for i, c := range clients {
 		one := ListedClient{
@@ -51,7 +56,7 @@ func ListClients(ctx context.Context, s store.Clients) ([]ListedClient, error) {
 		one.Name, one.Method, one.BoundBy = summary.Name, summary.Authentication, summary.BoundBy
 		listed[i] = one
 	}
-	return listed, nil
+	return listed
 }
 
 // ListedToken is an initial access token as it is listed, as JSON too.
@@ -72,9 +77,14 @@ func ListInitialTokens(ctx context.Context, s store.Clients, now time.Time) ([]L
 	}
 	listed := make([]ListedToken, len(tokens))
 	for i, t := range tokens {
-		listed[i] = ListedToken{t.Organisation, t.Profile, t.Remaining, t.CreatedAt.UTC(), t.ExpiresAt.UTC(), InitialTokenState(t, now)}
+		listed[i] = ListToken(t, now)
 	}
 	return listed, nil
+}
+
+// ListToken describes an initial access token.
+func ListToken(t store.InitialToken, now time.Time) ListedToken {
+	return ListedToken{t.Organisation, t.Profile, t.Remaining, t.CreatedAt.UTC(), t.ExpiresAt.UTC(), InitialTokenState(t, now)}
 }
 
 // ListedUser is a user of the built-in directory as it is listed, as JSON too.
@@ -95,6 +105,11 @@ func ListUsers(ctx context.Context, s store.Store, rates directory.Rates) ([]Lis
 	if err != nil {
 		return nil, err
 	}
+	return ListedUsers(ctx, s, rates, users)
+}
+
+// ListedUsers describes users as [ListUsers] does.
+func ListedUsers(ctx context.Context, s store.Store, rates directory.Rates, users []store.User) ([]ListedUser, error) {
 	failed, err := rates.FailuresOf(ctx, s, users)
 	if err != nil {
 		return nil, err

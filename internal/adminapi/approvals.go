@@ -51,7 +51,8 @@ type carriedOut struct {
 
 // fourEyes has a deed approved, or carries it out. Without an approval it is planned, and an approval is opened (202) for what was asked
 // and found. With one it is planned again: only what was approved is carried out, once. Who asks for the first may carry it out, and
-// any other security officer.
+// any other security officer. One that failed may be carried out again by the same approval while what would be done is the same: so a
+// failure that has changed something needs another one, and so does one whose end is not known.
 func (a *API) fourEyes(w http.ResponseWriter, r *http.Request, d deed) error {
 	asked, err := json.Marshal(d.asked)
 	if err != nil {
@@ -72,14 +73,32 @@ func (a *API) fourEyes(w http.ResponseWriter, r *http.Request, d deed) error {
 	case len(given) == 0:
 		return a.open(w, r, d, approvalRequest{asked, lines}, digest)
 	}
-	if err := a.consume(r.Context(), given[0], d, digest); err != nil {
+	begun, err := a.consume(r.Context(), given[0], d, digest)
+	if err != nil {
 		return err
 	}
 	done, err := d.do(r.Context())
+	if ending := a.end(r.Context(), begun, err); ending != nil && err == nil {
+		done = append(done, "it is done, and the approval does not say so: "+access.ProblemOf(ending).Detail)
+	}
 	if err != nil {
 		return err
 	}
 	return write(w, http.StatusOK, carriedOut{done})
+}
+
+// endTimeout bounds the storing of how something ended, whose own time may be over.
+const endTimeout = 5 * time.Second
+
+// end stores how something was carried out: cause is why it failed, or nil.
+func (a *API) end(ctx context.Context, begun store.Approval, cause error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	defer cancel()
+	end := store.ApprovalEnd{ID: begun.ID, ConsumedAt: begun.ConsumedAt}
+	if cause != nil {
+		end.Failure = access.ProblemOf(cause).Detail
+	}
+	return a.audited(ctx).Store.EndApproval(ctx, end)
 }
 
 // digestOf binds an approval.
@@ -129,14 +148,19 @@ func (a *API) accepted(w http.ResponseWriter, approval store.Approval) error {
 }
 
 // consume takes an approval for a deed; each problem says what to do.
-func (a *API) consume(ctx context.Context, id string, d deed, digest store.Digest) error {
+func (a *API) consume(ctx context.Context, id string, d deed, digest store.Digest) (begun store.Approval, err error) {
 	if !storable(id) || len(id) > 100 {
-		return access.Problemf(http.StatusForbidden, "approval_unknown", "there is no such approval")
+		return begun, access.Problemf(http.StatusForbidden, "approval_unknown", "there is no such approval")
 	}
-	err := a.audited(ctx).Store.ConsumeApproval(ctx, id, digest, access.From(ctx).Name)
+	if begun, err = a.audited(ctx).Store.ConsumeApproval(ctx, id, digest, access.From(ctx).Name); err == nil {
+		return begun, nil
+	}
+	return begun, a.notConsumed(ctx, id, d, err)
+}
+
+// notConsumed is the problem of an approval that could not be taken.
+func (a *API) notConsumed(ctx context.Context, id string, d deed, err error) error {
 	switch {
-	case err == nil:
-		return nil
 	case errors.Is(err, store.ErrNotFound):
 		return access.Problemf(http.StatusForbidden, "approval_unknown", "there is no such approval")
 	case errors.Is(err, store.ErrConsumed):
@@ -180,6 +204,9 @@ type shownApproval struct {
 	DecidedAt   time.Time       `json:"decided_at,omitzero"`
 	ConsumedBy  string          `json:"carried_out_by,omitempty"`
 	ConsumedAt  time.Time       `json:"carried_out_at,omitzero"`
+	// EndedAt is when that ended, and Failure why it failed.
+	EndedAt time.Time `json:"ended_at,omitzero"`
+	Failure string    `json:"failure,omitempty"`
 }
 
 func (a *API) shown(approval store.Approval) shownApproval {
@@ -191,6 +218,10 @@ func (a *API) shown(approval store.Approval) shownApproval {
 		ID: approval.ID, Action: approval.Action, Target: approval.Target, Asked: request.Asked, Plan: append([]string{}, request.Plan...), State: string(approval.State),
 		RequestedBy: approval.RequestedBy.Name, RequestedAt: approval.RequestedAt, ExpiresAt: approval.ExpiresAt,
 		DecidedBy: approval.DecidedBy.Name, DecidedAt: approval.DecidedAt, ConsumedBy: approval.ConsumedBy, ConsumedAt: approval.ConsumedAt,
+		EndedAt: approval.EndedAt, Failure: approval.Failure,
+	}
+	if approval.State == store.ApprovalGiven && approval.Failure != "" {
+		shown.State = "failed"
 	}
 	unfinished := approval.State == store.ApprovalOpen || approval.State == store.ApprovalGiven
 	if unfinished && !a.config.Now().Before(approval.ExpiresAt) {
@@ -204,7 +235,7 @@ func (a *API) listApprovals(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page, err := pageFrom(values)
+	page, err := pageFrom(r, values)
 	if err != nil {
 		return err
 	}

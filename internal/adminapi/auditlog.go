@@ -30,7 +30,7 @@ func (a *API) auditNodes(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page, err := pageFrom(values)
+	page, err := pageFrom(r, values)
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (a *API) auditEntries(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page, err := pageFrom(values)
+	page, err := pageFrom(r, values)
 	if err != nil {
 		return err
 	}

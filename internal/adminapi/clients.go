@@ -34,15 +34,15 @@ func (a clients) listClients(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page, err := pageFrom(values)
+	page, err := pageFrom(r, values)
 	if err != nil {
 		return err
 	}
-	all, err := admin.ListClients(r.Context(), a.config.Store)
+	found, err := a.config.Store.ListClients(r.Context(), page.after.Key, page.limit+1)
 	if err != nil {
 		return err
 	}
-	return write(w, http.StatusOK, sorted(all, page, func(c admin.ListedClient) string { return c.ID }))
+	return write(w, http.StatusOK, cut(admin.ListedClients(found), page, byKey(func(c admin.ListedClient) string { return c.ID })))
 }
 
 // keysTimeout bounds how long the keys at a jwks_uri are waited for.

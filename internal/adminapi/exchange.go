@@ -1,6 +1,7 @@
 package adminapi
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"io"
@@ -147,6 +148,8 @@ func flag(values url.Values, name string) (bool, error) {
 type pageOf struct {
 	limit int
 	after cursor
+	// list is what its cursors bear.
+	list string
 }
 
 // cursor is a position in a list: after the record with a key, of a time or number where the list is in such an order. It is opaque
@@ -155,6 +158,8 @@ type cursor struct {
 	Key    string `json:"k,omitempty"`
 	Micros int64  `json:"t,omitempty"`
 	Number uint64 `json:"n,omitempty"`
+	// List is that of the list which it is a position in, so that it is taken for none of another.
+	List string `json:"l,omitempty"`
 }
 
 // At is the time of the position.
@@ -183,14 +188,31 @@ func parseCursor(text string) (c cursor, err error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || len(text) > maxCursor || strictjson.DecodeObject(raw, &c) != nil || c.Micros < 0 || c.Micros > farthest || c.Number > 1<<62 || c == (cursor{}) ||
 		!storable(c.Key) {
-		return cursor{}, badRequest("the cursor is not one of this list")
+		return cursor{}, errCursor()
 	}
 	return c, nil
 }
 
+// errCursor is the problem of a cursor that this list did not give.
+func errCursor() error {
+	return badRequest("the cursor is not one of this list; leave it out to begin, and choose the same as when it was given")
+}
+
+// listOf tells lists apart: by the path, and by what is chosen of them.
+func listOf(r *http.Request, values url.Values) string {
+	chosen := url.Values{}
+	for name, value := range values {
+		if name != "limit" && name != "cursor" {
+			chosen[name] = value
+		}
+	}
+	digest := sha256.Sum256([]byte(r.URL.Path + "?" + chosen.Encode()))
+	return encode(digest[:9])
+}
+
 // pageFrom reads limit and cursor.
-func pageFrom(values url.Values) (p pageOf, err error) {
-	p.limit = defaultLimit
+func pageFrom(r *http.Request, values url.Values) (p pageOf, err error) {
+	p.limit, p.list = defaultLimit, listOf(r, values)
 	if values.Has("limit") {
 		p.limit, err = strconv.Atoi(values.Get("limit"))
 		if err != nil || p.limit < 1 || p.limit > maxLimit {
@@ -198,6 +220,9 @@ func pageFrom(values url.Values) (p pageOf, err error) {
 		}
 	}
 	p.after, err = parseCursor(values.Get("cursor"))
+	if err == nil && p.after != (cursor{}) && p.after.List != p.list {
+		err = errCursor()
+	}
 	return p, err
 }
 
@@ -208,7 +233,12 @@ type listed[T any] struct {
 	Next string `json:"next_cursor,omitempty"`
 }
 
-// sorted is a part of a list that is in the order of its keys, which are all different.
+// byKey is the position of a record in a list that is in the order of its keys.
+func byKey[T any](key func(T) string) func(T) cursor {
+	return func(one T) cursor { return cursor{Key: key(one)} }
+}
+
+// sorted is a part of a list of few, read as a whole, in the order of its keys, which are all different.
 func sorted[T any](all []T, p pageOf, key func(T) string) listed[T] {
 	all = slices.Clone(all)
 	slices.SortFunc(all, func(a, b T) int { return strings.Compare(key(a), key(b)) })
@@ -216,7 +246,7 @@ func sorted[T any](all []T, p pageOf, key func(T) string) listed[T] {
 	if p.after.Key != "" {
 		from = sort.Search(len(all), func(i int) bool { return key(all[i]) > p.after.Key })
 	}
-	return cut(all[from:], p, func(one T) cursor { return cursor{Key: key(one)} })
+	return cut(all[from:], p, byKey(key))
 }
 
 // cut makes a part of the rest of a list, of which one record more was read than is wanted.
@@ -225,7 +255,9 @@ func cut[T any](rest []T, p pageOf, position func(T) cursor) listed[T] {
 		return listed[T]{Items: append([]T{}, rest...)}
 	}
 	rest = rest[:p.limit]
-	return listed[T]{Items: rest, Next: position(rest[p.limit-1]).String()}
+	last := position(rest[p.limit-1])
+	last.List = p.list
+	return listed[T]{Items: rest, Next: last.String()}
 }
 
 // etag writes an entity tag.

@@ -42,7 +42,7 @@ func (a *API) listGrants(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page, err := pageFrom(values)
+	page, err := pageFrom(r, values)
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (a *API) listConsents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page, err := pageFrom(values)
+	page, err := pageFrom(r, values)
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func (a *API) listKeys(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page, err := pageFrom(values)
+	page, err := pageFrom(r, values)
 	if err != nil {
 		return err
 	}

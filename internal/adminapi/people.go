@@ -37,24 +37,26 @@ func (a people) listPeople(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page, err := pageFrom(values)
+	page, err := pageFrom(r, values)
 	if err != nil {
 		return err
 	}
-	all, err := admin.ListUsers(r.Context(), a.config.Store, a.config.Rates)
-	if err != nil {
-		return err
-	}
+	var users []store.User
 	if name := values.Get("username"); name != "" {
-		var chosen []admin.ListedUser
-		for _, one := range all {
-			if one.Username == name {
-				chosen = append(chosen, one)
-			}
+		user, err := a.config.Store.UserByName(r.Context(), name)
+		if err == nil {
+			users = append(users, user)
+		} else if !errors.Is(err, store.ErrNotFound) {
+			return err
 		}
-		all = chosen
+	} else if users, err = a.config.Store.ListUsers(r.Context(), page.after.Key, page.limit+1); err != nil {
+		return err
 	}
-	return write(w, http.StatusOK, sorted(all, page, func(u admin.ListedUser) string { return u.Subject }))
+	found, err := admin.ListedUsers(r.Context(), a.config.Store, a.config.Rates, users)
+	if err != nil {
+		return err
+	}
+	return write(w, http.StatusOK, cut(found, page, byKey(func(u admin.ListedUser) string { return u.Subject })))
 }
 
 // personTag is the entity tag of a user of the built-in directory.

@@ -1,13 +1,14 @@
 package adminapi
 
 import (
+	"errors"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 
 	"countersign/internal/admin"
 	"countersign/internal/adminapi/access"
+	"countersign/store"
 )
 
 // tokens answers about initial access tokens.
@@ -27,15 +28,19 @@ func (a tokens) listTokens(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page, err := pageFrom(values)
+	page, err := pageFrom(r, values)
 	if err != nil {
 		return err
 	}
-	all, err := admin.ListInitialTokens(r.Context(), a.config.Store, a.config.Now())
+	found, err := a.config.Store.ListInitialTokens(r.Context(), page.after.Key, page.limit+1)
 	if err != nil {
 		return err
 	}
-	return write(w, http.StatusOK, sorted(all, page, func(t admin.ListedToken) string { return t.Organisation }))
+	all := make([]admin.ListedToken, len(found))
+	for i, one := range found {
+		all[i] = admin.ListToken(one, a.config.Now())
+	}
+	return write(w, http.StatusOK, cut(all, page, byKey(func(t admin.ListedToken) string { return t.Organisation })))
 }
 
 // token finds the token of the organisation in the path, with its entity tag.
@@ -44,15 +49,14 @@ func (a tokens) token(r *http.Request) (found admin.ListedToken, tag string, err
 	if err != nil {
 		return found, "", err
 	}
-	all, err := admin.ListInitialTokens(r.Context(), a.config.Store, a.config.Now())
+	token, err := a.config.Store.InitialTokenOf(r.Context(), organisation)
+	if errors.Is(err, store.ErrNotFound) {
+		return found, "", access.Problemf(http.StatusNotFound, "not_found", "%q has no initial access token", organisation)
+	}
 	if err != nil {
 		return found, "", err
 	}
-	at := slices.IndexFunc(all, func(t admin.ListedToken) bool { return t.Organisation == organisation })
-	if at < 0 {
-		return found, "", access.Problemf(http.StatusNotFound, "not_found", "%q has no initial access token", organisation)
-	}
-	return all[at], strconv.FormatInt(all[at].CreatedAt.UnixMicro(), 10), nil
+	return admin.ListToken(token, a.config.Now()), strconv.FormatInt(token.CreatedAt.UnixMicro(), 10), nil
 }
 
 func (a tokens) getToken(w http.ResponseWriter, r *http.Request) error {

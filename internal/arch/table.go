@@ -369,7 +369,7 @@ func state() []Package {
 		{"store/sqlite", []string{
 			"store", "store/internal/backend", "store/sqlite/internal/account", "store/sqlite/internal/approvals", "store/sqlite/internal/auditlog",
 			"store/sqlite/internal/connection", "store/sqlite/internal/consents", "store/sqlite/internal/dbfile",
-			"store/sqlite/internal/directories", "store/sqlite/internal/figures", "store/sqlite/internal/keys", "store/sqlite/internal/managed",
+			"store/sqlite/internal/directories", "store/sqlite/internal/figures", "store/sqlite/internal/keys", "store/sqlite/internal/lists", "store/sqlite/internal/managed",
 			"store/sqlite/internal/outbox",
 			"store/sqlite/internal/signout", "store/sqlite/internal/sweep",
 		}},
@@ -377,7 +377,7 @@ func state() []Package {
 			"internal/pause", "internal/queue", "store", "store/internal/backend", "store/postgres/internal/account",
 			"store/postgres/internal/allowance", "store/postgres/internal/approvals", "store/postgres/internal/auditlog", "store/postgres/internal/clock",
 			"store/postgres/internal/consents", "store/postgres/internal/directories", "store/postgres/internal/figures",
-			"store/postgres/internal/fill", "store/postgres/internal/handoffs", "store/postgres/internal/keys", "store/postgres/internal/listener",
+			"store/postgres/internal/fill", "store/postgres/internal/handoffs", "store/postgres/internal/keys", "store/postgres/internal/listener", "store/postgres/internal/lists",
 			"store/postgres/internal/managed",
 			"store/postgres/internal/named", "store/postgres/internal/outbox", "store/postgres/internal/partition",
 			"store/postgres/internal/pipeline", "store/postgres/internal/pool", "store/postgres/internal/purge",
@@ -391,6 +391,8 @@ func state() []Package {
 		{"store/sqlite/internal/approvals", []string{"store", "store/internal/backend", "store/sqlite/internal/connection"}},
 		{"store/postgres/internal/keys", []string{"store", "store/postgres/internal/named", "store/postgres/internal/pool"}},
 		{"store/sqlite/internal/keys", []string{"store", "store/sqlite/internal/connection"}},
+		{"store/postgres/internal/lists", []string{"store", "store/postgres/internal/pool"}},
+		{"store/sqlite/internal/lists", []string{"store", "store/sqlite/internal/connection"}},
 		{"store/postgres/internal/partition", nil},
 		{"store/postgres/internal/allowance", []string{"store", "store/internal/backend", "store/postgres/internal/named", "store/postgres/internal/pool"}},
 		{"store/postgres/internal/directories", []string{

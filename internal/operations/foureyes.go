@@ -27,6 +27,8 @@ type Approval struct {
 	DecidedAt   time.Time `json:"decided_at,omitzero"`
 	ConsumedBy  string    `json:"carried_out_by,omitempty"`
 	ConsumedAt  time.Time `json:"carried_out_at,omitzero"`
+	EndedAt     time.Time `json:"ended_at,omitzero"`
+	Failure     string    `json:"failure,omitempty"`
 }
 
 // Outcome is what came of a request that needs four eyes: what was done, or the approval that it needs.

@@ -29,6 +29,7 @@ import (
 	"countersign/store/postgres/internal/handoffs"
 	"countersign/store/postgres/internal/keys"
 	"countersign/store/postgres/internal/listener"
+	"countersign/store/postgres/internal/lists"
 	"countersign/store/postgres/internal/pool"
 	"countersign/store/postgres/internal/signout"
 )
@@ -90,6 +91,7 @@ type (
 	counts      = figures.Figures
 	keyStates   = keys.Keys
 	fourEyes    = approvals.Approvals
+	parts       = lists.Lists
 )
 
 // Store is a [store.Store] in a PostgreSQL database.
@@ -104,6 +106,7 @@ type Store struct {
 	counts
 	keyStates
 	fourEyes
+	parts
 	clock    *clock.Clock
 	pool     *pool.Pool
 	notified listener.Status
@@ -155,6 +158,11 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	s.standings = directories.Directories{Statements: &s.statements, Run: s.run, Read: s.read, Moment: s.moment}
 	s.keyStates = keys.Keys{Statements: &s.statements, Run: s.run, Read: s.read}
 	s.fourEyes = approvals.Approvals{Statements: &s.statements, Run: s.run, Read: s.read, Moment: s.moment}
+	s.parts = lists.Lists{
+		Read: s.read, Clients: lists.Of[store.Client]{Columns: clientColumns + ", suspended", Fields: clientFields},
+		Users:  lists.Of[store.User]{Columns: userColumns, Fields: userFields},
+		Tokens: lists.Of[store.InitialToken]{Columns: initialTokenColumns, Fields: initialTokenFields},
+	}
 	s.counts = figures.Figures{Run: s.run, Read: s.read, Moment: s.moment, Connections: connections}
 	if s.clock.Own == nil {
 		s.clock.Own = time.Now

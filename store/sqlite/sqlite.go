@@ -29,6 +29,7 @@ import (
 	"countersign/store/sqlite/internal/directories"
 	"countersign/store/sqlite/internal/figures"
 	"countersign/store/sqlite/internal/keys"
+	"countersign/store/sqlite/internal/lists"
 	"countersign/store/sqlite/internal/signout"
 	"countersign/store/sqlite/internal/sweep"
 )
@@ -64,6 +65,7 @@ type (
 	counts    = figures.Figures
 	keyStates = keys.Keys
 	fourEyes  = approvals.Approvals
+	parts     = lists.Lists
 )
 
 // Store is a [store.Store] in a file.
@@ -76,6 +78,7 @@ type Store struct {
 	counts
 	keyStates
 	fourEyes
+	parts
 	now     func() time.Time
 	verbs   backend.Verbs
 	writer  *connection.Writer
@@ -126,6 +129,11 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	s.standings = directories.Directories{Read: s.read, Write: s.write, Record: insertEvidence, Moment: s.moment}
 	s.keyStates = keys.Keys{Read: s.read, Write: s.write, Record: insertEvidence}
 	s.fourEyes = approvals.Approvals{Read: s.read, Write: s.write, Record: insertEvidence, Moment: s.moment}
+	s.parts = lists.Lists{
+		Read: s.read, Clients: lists.Of[store.Client]{Columns: clientColumns + ", suspended", Fields: clientFields},
+		Users:  lists.Of[store.User]{Columns: userColumns, Fields: userFields},
+		Tokens: lists.Of[store.InitialToken]{Columns: initialTokenColumns, Fields: initialTokenFields},
+	}
 	s.counts = figures.Figures{Read: s.read, Write: s.write, Moment: s.moment}
 	if s.now == nil {
 		s.now = time.Now

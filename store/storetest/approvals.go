@@ -21,6 +21,11 @@ func (f *fixture) decision(a store.Approval, approve bool) store.ApprovalDecisio
 	return store.ApprovalDecision{ID: a.ID, Approve: approve, By: store.Approver{Name: "bob", Certificate: f.digest()}, ExpiresAt: f.clock.Now().Add(2 * time.Hour)}
 }
 
+func (f *fixture) consume(id string, digest store.Digest, by string, evidence ...store.Evidence) error {
+	_, err := f.ConsumeApproval(f.Context(), id, digest, by, evidence...)
+	return err
+}
+
 func (f *fixture) wantApproval(want store.Approval) {
 	f.Helper()
 	got, err := f.Approval(f.Context(), want.ID)
@@ -55,7 +60,7 @@ func testApprovals(f *fixture) {
 	f.wantApproval(a)
 	f.equal(f.pending(`"opened"`), 1)
 
-	f.want(f.ConsumeApproval(f.Context(), a.ID, a.Digest, "alice", f.note(`"consumed"`)), store.ErrConflict) // nobody has approved it
+	f.want(f.consume(a.ID, a.Digest, "alice", f.note(`"consumed"`)), store.ErrConflict) // nobody has approved it
 	d := f.decision(a, true)
 	got, err := f.DecideApproval(f.Context(), d, f.note(`"decided"`))
 	f.must(err)
@@ -66,14 +71,60 @@ func testApprovals(f *fixture) {
 	f.want(err, store.ErrConsumed)
 	f.equal(f.pending(`"decided"`), 1)
 
-	f.want(f.ConsumeApproval(f.Context(), a.ID, f.digest(), "alice", f.note(`"consumed"`)), store.ErrConflict) // of something else
-	f.want(f.ConsumeApproval(f.Context(), "unknown", a.Digest, "alice", f.note(`"consumed"`)), store.ErrNotFound)
+	f.want(f.consume(a.ID, f.digest(), "alice", f.note(`"consumed"`)), store.ErrConflict) // of something else
+	f.want(f.consume("unknown", a.Digest, "alice", f.note(`"consumed"`)), store.ErrNotFound)
 	f.equal(f.pending(`"consumed"`), 0)
-	f.must(f.ConsumeApproval(f.Context(), a.ID, a.Digest, "alice", f.note(`"consumed"`)))
-	f.want(f.ConsumeApproval(f.Context(), a.ID, a.Digest, "alice", f.note(`"consumed"`)), store.ErrConsumed)
+	f.must(f.consume(a.ID, a.Digest, "alice", f.note(`"consumed"`)))
+	f.want(f.consume(a.ID, a.Digest, "alice", f.note(`"consumed"`)), store.ErrConsumed)
 	a.State, a.ConsumedBy, a.ConsumedAt = store.ApprovalConsumed, "alice", f.clock.Now()
 	f.wantApproval(a)
 	f.equal(f.pending(`"consumed"`), 1)
+}
+
+// testEndApproval: what failed is approved again, and what is done is over; each execution ends once.
+func testEndApproval(f *fixture) {
+	a := f.approval()
+	f.must(f.OpenApproval(f.Context(), a))
+	f.want(f.EndApproval(f.Context(), store.ApprovalEnd{ID: "unknown"}), store.ErrNotFound)
+	f.want(f.EndApproval(f.Context(), store.ApprovalEnd{ID: a.ID, Failure: "x"}, f.note(`"ended"`)), store.ErrConflict) // nobody carries it out
+	d := f.decision(a, true)
+	a, err := f.DecideApproval(f.Context(), d)
+	f.must(err)
+	first, err := f.ConsumeApproval(f.Context(), a.ID, a.Digest, "alice")
+	f.must(err)
+	a.State, a.ConsumedBy, a.ConsumedAt = store.ApprovalConsumed, "alice", f.clock.Now()
+	f.equal(first, a)
+	f.clock.set(f.clock.Now().Add(time.Second))
+	f.want(f.EndApproval(f.Context(), store.ApprovalEnd{ID: a.ID, ConsumedAt: f.clock.Now(), Failure: "x"}, f.note(`"ended"`)), store.ErrConflict) // another one
+	f.equal(f.pending(`"ended"`), 0)
+	f.must(f.EndApproval(f.Context(), store.ApprovalEnd{ID: a.ID, ConsumedAt: first.ConsumedAt, Failure: "the HSM: é"}, f.note(`"ended"`)))
+	a.State, a.EndedAt, a.Failure = store.ApprovalGiven, f.clock.Now(), "the HSM: é"
+	f.wantApproval(a)
+	f.equal(f.pending(`"ended"`), 1)
+	f.want(f.EndApproval(f.Context(), store.ApprovalEnd{ID: a.ID, ConsumedAt: first.ConsumedAt}), store.ErrConflict)
+
+	f.clock.set(f.clock.Now().Add(time.Second))
+	second, err := f.ConsumeApproval(f.Context(), a.ID, a.Digest, "bob") // once more, and no longer than before
+	f.must(err)
+	a.State, a.ConsumedBy, a.ConsumedAt, a.EndedAt, a.Failure = store.ApprovalConsumed, "bob", f.clock.Now(), time.Time{}, ""
+	f.equal(second, a)
+	f.want(f.EndApproval(f.Context(), store.ApprovalEnd{ID: a.ID, ConsumedAt: first.ConsumedAt, Failure: "late"}), store.ErrConflict)
+	f.must(f.EndApproval(f.Context(), store.ApprovalEnd{ID: a.ID, ConsumedAt: second.ConsumedAt}))
+	a.EndedAt = f.clock.Now()
+	f.wantApproval(a)
+	f.want(f.consume(a.ID, a.Digest, "alice"), store.ErrConsumed)
+	f.want(f.EndApproval(f.Context(), store.ApprovalEnd{ID: a.ID, ConsumedAt: second.ConsumedAt, Failure: "again"}), store.ErrConflict)
+
+	late := f.approval()
+	f.must(f.OpenApproval(f.Context(), late))
+	d = f.decision(late, true)
+	_, err = f.DecideApproval(f.Context(), d)
+	f.must(err)
+	begun, err := f.ConsumeApproval(f.Context(), late.ID, late.Digest, "alice")
+	f.must(err)
+	f.clock.set(d.ExpiresAt)
+	f.must(f.EndApproval(f.Context(), store.ApprovalEnd{ID: late.ID, ConsumedAt: begun.ConsumedAt, Failure: "x"}))
+	f.want(f.consume(late.ID, late.Digest, "alice"), store.ErrExpired)
 }
 
 // testApprovalsRefused: who asks does not approve, by whatever name or certificate; what was refused, or is too late, is not consumed.
@@ -95,7 +146,7 @@ func testApprovalsRefused(f *fixture) {
 	f.must(err)
 	a.State, a.DecidedBy, a.DecidedAt = store.ApprovalRefused, back.By, f.clock.Now()
 	f.equal(got, a)
-	f.want(f.ConsumeApproval(f.Context(), a.ID, a.Digest, "alice"), store.ErrConsumed)
+	f.want(f.consume(a.ID, a.Digest, "alice"), store.ErrConsumed)
 	f.equal(f.pending(`"own"`), 0)
 	f.equal(f.pending(`"back"`), 1)
 
@@ -108,14 +159,14 @@ func testApprovalsRefused(f *fixture) {
 	f.clock.set(late.ExpiresAt)
 	_, err = f.DecideApproval(f.Context(), f.decision(late, true))
 	f.want(err, store.ErrExpired)
-	f.must(f.ConsumeApproval(f.Context(), given.ID, given.Digest, "alice")) // it has a time of its own
+	f.must(f.consume(given.ID, given.Digest, "alice")) // it has a time of its own
 	again := f.approval()
 	f.must(f.OpenApproval(f.Context(), again))
 	d = f.decision(again, true)
 	_, err = f.DecideApproval(f.Context(), d)
 	f.must(err)
 	f.clock.set(d.ExpiresAt)
-	f.want(f.ConsumeApproval(f.Context(), again.ID, again.Digest, "alice"), store.ErrExpired)
+	f.want(f.consume(again.ID, again.Digest, "alice"), store.ErrExpired)
 	_, err = f.DecideApproval(f.Context(), store.ApprovalDecision{ID: "unknown"})
 	f.want(err, store.ErrNotFound)
 }
@@ -160,8 +211,15 @@ func testRaceApprovals(f *fixture) {
 		return err
 	}), store.ErrConsumed)
 	f.equal(f.pending(`"decided"`), 1)
-	f.oneWins(race(func(int) error { return f.ConsumeApproval(f.Context(), a.ID, a.Digest, "alice", f.note(`"consumed"`)) }), store.ErrConsumed)
+	f.oneWins(race(func(int) error { return f.consume(a.ID, a.Digest, "alice", f.note(`"consumed"`)) }), store.ErrConsumed)
 	f.equal(f.pending(`"consumed"`), 1)
+	begun, err := f.Approval(f.Context(), a.ID)
+	f.must(err)
+	end := store.ApprovalEnd{ID: a.ID, ConsumedAt: begun.ConsumedAt, Failure: "x"}
+	f.oneWins(race(func(int) error { return f.EndApproval(f.Context(), end, f.note(`"failed"`)) }), store.ErrConflict)
+	f.equal(f.pending(`"failed"`), 1)
+	f.oneWins(race(func(int) error { return f.consume(a.ID, a.Digest, "alice", f.note(`"again"`)) }), store.ErrConsumed)
+	f.equal(f.pending(`"again"`), 1)
 }
 
 // oneWins demands that one of several callers succeeded and the others got an error.

@@ -34,3 +34,11 @@ func MayConsume(a store.Approval, digest store.Digest, now time.Time) error {
 	}
 	return nil
 }
+
+// MayEnd is MayDecide for the end of its execution.
+func MayEnd(a store.Approval, end store.ApprovalEnd) error {
+	if a.State != store.ApprovalConsumed || !a.EndedAt.IsZero() || !a.ConsumedAt.Equal(end.ConsumedAt) {
+		return store.ErrConflict
+	}
+	return nil
+}

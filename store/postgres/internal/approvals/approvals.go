@@ -15,7 +15,7 @@ import (
 )
 
 const columns = `id, action, target, request, digest, requested_by, requested_certificate, requested_at, expires_at, state,
-	decided_by, decided_certificate, decided_at, consumed_by, consumed_at`
+	decided_by, decided_certificate, decided_at, consumed_by, consumed_at, ended_at, failure`
 
 // Approvals has the verbs of approvals; see [store.Approvals].
 type Approvals struct {
@@ -29,9 +29,9 @@ type Approvals struct {
 // scan reads a row of the columns.
 func scan(row pgx.CollectableRow) (a store.Approval, err error) {
 	var digest, requested, decided []byte
-	var decidedAt, consumedAt *time.Time
+	var decidedAt, consumedAt, endedAt *time.Time
 	err = row.Scan(&a.ID, &a.Action, &a.Target, (*[]byte)(&a.Request), &digest, &a.RequestedBy.Name, &requested, &a.RequestedAt, &a.ExpiresAt, &a.State,
-		&a.DecidedBy.Name, &decided, &decidedAt, &a.ConsumedBy, &consumedAt)
+		&a.DecidedBy.Name, &decided, &decidedAt, &a.ConsumedBy, &consumedAt, &endedAt, &a.Failure)
 	copy(a.Digest[:], digest)
 	copy(a.RequestedBy.Certificate[:], requested)
 	copy(a.DecidedBy.Certificate[:], decided)
@@ -41,6 +41,9 @@ func scan(row pgx.CollectableRow) (a store.Approval, err error) {
 	}
 	if consumedAt != nil {
 		a.ConsumedAt = consumedAt.UTC()
+	}
+	if endedAt != nil {
+		a.EndedAt = endedAt.UTC()
 	}
 	return a, err
 }
@@ -119,12 +122,27 @@ func (v Approvals) DecideApproval(ctx context.Context, d store.ApprovalDecision,
 }
 
 // ConsumeApproval consumes an approval.
-func (v Approvals) ConsumeApproval(ctx context.Context, id string, digest store.Digest, by string, evidence ...store.Evidence) error {
+func (v Approvals) ConsumeApproval(ctx context.Context, id string, digest store.Digest, by string, evidence ...store.Evidence) (a store.Approval, err error) {
 	now := v.Moment()
 	arguments := v.Statements.Arguments(pgx.StrictNamedArgs{"id": id, "digest": digest[:], "by": by, "now": now}).Evidence(evidence)
-	return v.guarded(ctx, "ConsumeApproval", id, new(store.Approval), func(a store.Approval) error { return backend.MayConsume(a, digest, now) },
-		`UPDATE approvals SET state = 'consumed', consumed_by = @by::text, consumed_at = @now::timestamptz
+	err = v.guarded(ctx, "ConsumeApproval", id, &a, func(a store.Approval) error { return backend.MayConsume(a, digest, now) },
+		`UPDATE approvals SET state = 'consumed', consumed_by = @by::text, consumed_at = @now::timestamptz, ended_at = NULL, failure = ''
 			WHERE id = @id::text AND digest = @digest::bytea AND state = 'approved' AND expires_at > @now::timestamptz RETURNING id`, arguments)
+	return a, err
+}
+
+// EndApproval stores how the execution of an approval ended.
+func (v Approvals) EndApproval(ctx context.Context, end store.ApprovalEnd, evidence ...store.Evidence) error {
+	state := store.ApprovalConsumed
+	if end.Failure != "" {
+		state = store.ApprovalGiven
+	}
+	arguments := v.Statements.Arguments(pgx.StrictNamedArgs{
+		"id": end.ID, "state": string(state), "at": end.ConsumedAt, "failure": end.Failure, "now": v.Moment(),
+	}).Evidence(evidence)
+	return v.guarded(ctx, "EndApproval", end.ID, new(store.Approval), func(a store.Approval) error { return backend.MayEnd(a, end) },
+		`UPDATE approvals SET state = @state::text, ended_at = @now::timestamptz, failure = @failure::text
+			WHERE id = @id::text AND state = 'consumed' AND consumed_at = @at::timestamptz AND ended_at IS NULL RETURNING id`, arguments)
 }
 
 // guarded changes an approval that may be changed, by a statement that has as a condition what may have changed since it was read, and

@@ -13,7 +13,7 @@ import (
 )
 
 const columns = `id, action, target, request, digest, requested_by, requested_certificate, requested_at, expires_at, state,
-	decided_by, decided_certificate, decided_at, consumed_by, consumed_at`
+	decided_by, decided_certificate, decided_at, consumed_by, consumed_at, ended_at, failure`
 
 // Approvals has the verbs of approvals; see [store.Approvals].
 type Approvals struct {
@@ -82,9 +82,9 @@ func list(c *connection.Conn, query string, arguments ...any) (all []store.Appro
 		var a store.Approval
 		var digest, requestedBy, decidedBy []byte
 		var requested, expires int64
-		var decided, consumed sql.NullInt64
+		var decided, consumed, ended sql.NullInt64
 		err := rows.Scan(&a.ID, &a.Action, &a.Target, (*[]byte)(&a.Request), &digest, &a.RequestedBy.Name, &requestedBy, &requested, &expires, &a.State,
-			&a.DecidedBy.Name, &decidedBy, &decided, &a.ConsumedBy, &consumed)
+			&a.DecidedBy.Name, &decidedBy, &decided, &a.ConsumedBy, &consumed, &ended, &a.Failure)
 		copy(a.Digest[:], digest)
 		copy(a.RequestedBy.Certificate[:], requestedBy)
 		copy(a.DecidedBy.Certificate[:], decidedBy)
@@ -94,6 +94,9 @@ func list(c *connection.Conn, query string, arguments ...any) (all []store.Appro
 		}
 		if consumed.Valid {
 			a.ConsumedAt = time.UnixMicro(consumed.Int64).UTC()
+		}
+		if ended.Valid {
+			a.EndedAt = time.UnixMicro(ended.Int64).UTC()
 		}
 		all = append(all, a)
 		return err
@@ -125,17 +128,40 @@ func (v Approvals) DecideApproval(ctx context.Context, d store.ApprovalDecision,
 }
 
 // ConsumeApproval consumes an approval.
-func (v Approvals) ConsumeApproval(ctx context.Context, id string, digest store.Digest, by string, evidence ...store.Evidence) error {
+func (v Approvals) ConsumeApproval(ctx context.Context, id string, digest store.Digest, by string, evidence ...store.Evidence) (a store.Approval, err error) {
 	now := v.Moment()
-	return v.Write(ctx, "ConsumeApproval", connection.Several, func(c *connection.Conn) error {
-		a, err := read(c, id)
-		if err != nil {
+	err = v.Write(ctx, "ConsumeApproval", connection.Several, func(c *connection.Conn) error {
+		if a, err = read(c, id); err != nil {
 			return err
 		}
 		if err := backend.MayConsume(a, digest, now); err != nil {
 			return err
 		}
-		if _, err := c.Exec(`UPDATE approvals SET state = 'consumed', consumed_by = ?, consumed_at = ? WHERE id = ?`, by, now.UnixMicro(), id); err != nil {
+		if _, err := c.Exec(`UPDATE approvals SET state = 'consumed', consumed_by = ?, consumed_at = ?, ended_at = NULL, failure = '' WHERE id = ?`,
+			by, now.UnixMicro(), id); err != nil {
+			return err
+		}
+		a.State, a.ConsumedBy, a.ConsumedAt, a.EndedAt, a.Failure = store.ApprovalConsumed, by, now, time.Time{}, ""
+		return v.Record(c, evidence)
+	})
+	return a, err
+}
+
+// EndApproval stores how the execution of an approval ended.
+func (v Approvals) EndApproval(ctx context.Context, end store.ApprovalEnd, evidence ...store.Evidence) error {
+	now, state := v.Moment(), store.ApprovalConsumed
+	if end.Failure != "" {
+		state = store.ApprovalGiven
+	}
+	return v.Write(ctx, "EndApproval", connection.Several, func(c *connection.Conn) error {
+		a, err := read(c, end.ID)
+		if err != nil {
+			return err
+		}
+		if err := backend.MayEnd(a, end); err != nil {
+			return err
+		}
+		if _, err := c.Exec(`UPDATE approvals SET state = ?, ended_at = ?, failure = ? WHERE id = ?`, string(state), now.UnixMicro(), end.Failure, end.ID); err != nil {
 			return err
 		}
 		return v.Record(c, evidence)
