@@ -85,7 +85,8 @@ type Rules struct {
 	// profiles accept as aud too.
 	Issuer    string
 	Addresses []string
-	Now       time.Time
+	// Now is the clock. It is read when the signature was verified: fetching keys takes its time.
+	Now func() time.Time
 	// Verify checks the signature with the client's keys. An *[oauth.Error] is returned as it is.
 	Verify func(ctx context.Context, of *client.Client, token *jose.Token) error
 }
@@ -118,14 +119,15 @@ func (r Rules) Findings(ctx context.Context, caller *client.Client, a *Assertion
 			!yield(finding.Present, unless(a.Expires != nil, "has no exp")) {
 			return
 		}
-		if a.Expires != nil && (!yield(finding.Expiry, unless(r.Now.Before(a.Expires.Time()), "has expired")) ||
-			!yield(finding.Lifetime, unless(!a.Expires.Time().After(r.Now.Add(profile.MaxAssertionLifetime+profile.MaxAhead)),
+		now := r.Now()
+		if a.Expires != nil && (!yield(finding.Expiry, unless(now.Before(a.Expires.Time()), "has expired")) ||
+			!yield(finding.Lifetime, unless(!a.Expires.Time().After(now.Add(profile.MaxAssertionLifetime+profile.MaxAhead)),
 				"lives too long; its exp may be at most %s ahead", profile.MaxAssertionLifetime))) {
 			return
 		}
-		_ = yield(finding.NotBefore, unless(!r.ahead(a.NotBefore, profile.MaxAhead),
+		_ = yield(finding.NotBefore, unless(!ahead(now, a.NotBefore, profile.MaxAhead),
 			"is not valid yet: its nbf is more than %s ahead; check the clock", profile.MaxAhead)) &&
-			yield(finding.IssuedAt, unless(!r.ahead(a.IssuedAt, profile.MaxAhead),
+			yield(finding.IssuedAt, unless(!ahead(now, a.IssuedAt, profile.MaxAhead),
 				"is from the future: its iat is more than %s ahead; check the clock", profile.MaxAhead)) &&
 			yield(finding.ID, unless(a.ID != "" && len(a.ID) <= MaxJTI, "needs a jti of 1 to %d bytes", MaxJTI))
 	}
@@ -201,6 +203,6 @@ func audienceHint(rule profile.AssertionAudience) string {
 }
 
 // ahead reports whether a time, if given, is further ahead of now than allowed.
-func (r Rules) ahead(date *jose.NumericDate, allowed time.Duration) bool {
-	return date != nil && date.Time().After(r.Now.Add(allowed))
+func ahead(now time.Time, date *jose.NumericDate, allowed time.Duration) bool {
+	return date != nil && date.Time().After(now.Add(allowed))
 }

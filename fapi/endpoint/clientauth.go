@@ -143,7 +143,7 @@ func CheckMethod(found *client.Client, byAssertion bool) error {
 // AssertionRules are the rules for client assertions at the endpoint with a path.
 func (a *Authenticator) AssertionRules(path string) assertion.Rules {
 	return assertion.Rules{
-		Issuer: a.Addresses.Issuer, Addresses: append(a.Addresses.Of(a.TokenPath), a.Addresses.Of(path)...), Now: a.Now(),
+		Issuer: a.Addresses.Issuer, Addresses: append(a.Addresses.Of(a.TokenPath), a.Addresses.Of(path)...), Now: a.Now,
 		Verify: func(ctx context.Context, of *client.Client, token *jose.Token) error {
 			err := a.Keys.Verify(ctx, of, token)
 			if remote, ok := errors.AsType[*jose.RemoteError](err); ok {

@@ -3,12 +3,10 @@ package admin
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"countersign/internal/admin/fault"
+	"countersign/internal/admin/moment"
 	"countersign/store"
 )
 
@@ -24,11 +22,11 @@ type Selection struct {
 
 // Times are Since and Until as times of RFC 3339; empty is no bound.
 func (s Selection) Times(now time.Time) (since, until string, err error) {
-	from, err := moment(s.Since, now)
+	from, err := moment.Parse(s.Since, now)
 	if err != nil {
 		return "", "", Usagef("--since: %w", err)
 	}
-	to, err := moment(s.Until, now)
+	to, err := moment.Parse(s.Until, now)
 	if err != nil {
 		return "", "", Usagef("--until: %w", err)
 	}
@@ -48,10 +46,10 @@ func (a *Admin) Filter(ctx context.Context, chosen Selection) (store.Filter, err
 		return filter, Usagef("--limit must be 1 or more")
 	}
 	var err error
-	if filter.Since, err = moment(chosen.Since, a.Now()); err != nil {
+	if filter.Since, err = moment.Parse(chosen.Since, a.Now()); err != nil {
 		return filter, Usagef("--since: %w", err)
 	}
-	if filter.Until, err = moment(chosen.Until, a.Now()); err != nil {
+	if filter.Until, err = moment.Parse(chosen.Until, a.Now()); err != nil {
 		return filter, Usagef("--until: %w", err)
 	}
 	if chosen.User == "" {
@@ -129,27 +127,6 @@ func (a *Admin) Consents(ctx context.Context, chosen Selection) ([]ListedConsent
 		listed[i] = ListedConsent{c.Subject, c.ClientID, c.Scopes, c.Claims, c.CreatedAt, c.ExpiresAt}
 	}
 	return listed, nil
-}
-
-// moment reads a date, a time, or how long ago; empty is the zero time.
-func moment(text string, now time.Time) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
-	}
-	for _, form := range []string{time.DateOnly, time.RFC3339} {
-		if at, err := time.Parse(form, text); err == nil {
-			return at, nil
-		}
-	}
-	if days, ok := strings.CutSuffix(text, "d"); ok {
-		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
-			return now.AddDate(0, 0, -int(n)), nil
-		}
-	}
-	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
-		return now.Add(-ago), nil
-	}
-	return time.Time{}, fmt.Errorf("%q is no time; give 2026-11-01, 2026-11-01T12:00:00Z, 30d or 12h", text)
 }
 
 // GrantState is "active", "expired" or "revoked".

@@ -16,6 +16,7 @@ import (
 	"countersign/internal/adminapi/access"
 	"countersign/internal/adminconsole"
 	"countersign/internal/ceremony"
+	"countersign/internal/clienttrust"
 	"countersign/internal/config"
 	"countersign/internal/config/certificates"
 	"countersign/internal/config/operators"
@@ -47,6 +48,8 @@ const (
 	// writeTimeout is longer, so that there is an answer.
 	writeTimeout = requestTimeout + 5*time.Second
 	headerBytes  = 64 << 10
+	// handshakeTimeout bounds the looking up of a certificate's revocation while somebody connects.
+	handshakeTimeout = 8 * time.Second
 )
 
 // API is the admin API of one configuration.
@@ -61,7 +64,11 @@ type API struct {
 // New makes the API of a configuration. Files that cannot be used are an error, which names the key of the configuration.
 func New(o Options) (*API, error) {
 	c := o.Config.Admin
-	made := &API{config: c, operators: DirectoryOf(c, o.Now)}
+	stores, err := clienttrust.Operators(o.Config, o.Now, o.Log)
+	if err != nil {
+		return nil, err
+	}
+	made := &API{config: c, operators: directoryOf(c, stores, o.Now)}
 	if _, err := secured(c, made.operators); err != nil {
 		return nil, err
 	}
@@ -120,9 +127,9 @@ func (o Options) routes() ([]access.Route, error) {
 	return append(api.Routes(), console...), err
 }
 
-// DirectoryOf knows the operators of a configuration.
-func DirectoryOf(c operators.Admin, now func() time.Time) access.Directory {
-	known := access.Directory{Authorities: c.ClientCAFile.Path(), Now: now}
+// directoryOf knows the operators of a configuration.
+func directoryOf(c operators.Admin, stores *mtls.Stores, now func() time.Time) access.Directory {
+	known := access.Directory{Stores: stores, Now: now}
 	for _, one := range c.Operators {
 		known.Operators = append(known.Operators, access.Known{
 			Name: one.Name, Subject: one.CertificateDN, CertificateFile: one.CertificateFile.Path(), Roles: access.RolesOf(one.Roles),
@@ -145,7 +152,11 @@ func secured(c operators.Admin, known access.Directory) (*tls.Config, error) {
 	made := mtls.ServerConfig([]tls.Certificate{certificate}, true)
 	made.ClientAuth = tls.RequireAnyClientCert // verified by the rules of package mtls, at each request again
 	made.ClientCAs = roots                     // by these names a browser offers the right certificate
-	made.VerifyConnection = func(state tls.ConnectionState) error { return known.Trust(state.PeerCertificates) }
+	made.VerifyConnection = func(state tls.ConnectionState) error {
+		ctx, cancel := context.WithTimeout(context.Background(), handshakeTimeout)
+		defer cancel()
+		return known.Trust(ctx, state.PeerCertificates)
+	}
 	return made, nil
 }
 

@@ -20,7 +20,7 @@ var onlyImporter = map[string][]string{
 	"github.com/ThalesGroup/crypto11": {"signer/crypto11", "bench/signer"},
 	"github.com/jackc/pgx": {
 		"store/postgres", "store/postgres/internal/account", "store/postgres/internal/allowance", "store/postgres/internal/approvals", "store/postgres/internal/auditlog", "store/postgres/internal/consents",
-		"store/postgres/internal/directories", "store/postgres/internal/figures", "store/postgres/internal/fill", "store/postgres/internal/handoffs", "store/postgres/internal/keys", "store/postgres/internal/listener",
+		"store/postgres/internal/directories", "store/postgres/internal/figures", "store/postgres/internal/fill", "store/postgres/internal/handoffs", "store/postgres/internal/keys", "store/postgres/internal/listener", "store/postgres/internal/lists",
 		"store/postgres/internal/managed", "store/postgres/internal/named", "store/postgres/internal/outbox", "store/postgres/internal/partition", "store/postgres/internal/pipeline",
 		"store/postgres/internal/pool",
 		"store/postgres/internal/purge", "store/postgres/internal/signout", "internal/postgrestest",

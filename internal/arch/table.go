@@ -142,8 +142,9 @@ func program() []Package {
 		}},
 		{"internal/database", []string{"internal/config", "store", "store/postgres", "store/sqlite"}},
 		{"internal/admin/fault", []string{"store"}},
+		{"internal/admin/moment", nil},
 		{"internal/admin", []string{
-			"fapi/client", "fapi/device", "fapi/profile", "fapi/registration", "internal/admin/fault", "internal/audit",
+			"fapi/client", "fapi/device", "fapi/profile", "fapi/registration", "internal/admin/fault", "internal/admin/moment", "internal/audit",
 			"internal/directory", "internal/jose", "internal/strictjson", "internal/suggest", "internal/userimport", "store",
 		}},
 		{"internal/adminapi/access", []string{
@@ -156,6 +157,8 @@ func program() []Package {
 		{"internal/adminlistener", []string{
 			"internal/admin", "internal/adminapi", "internal/adminapi/access", "internal/adminconsole", "internal/ceremony", "internal/config", "internal/config/certificates",
 			"internal/config/operators", "internal/directory", "internal/jose", "mtls", "signer", "store",
+			"internal/admin", "internal/adminapi", "internal/adminapi/access", "internal/adminconsole", "internal/ceremony", "internal/clienttrust", "internal/config", "internal/config/certificates",
+			"internal/config/operators", "internal/directory", "internal/jose", "internal/listening", "mtls", "signer", "store",
 		}},
 		{"internal/operations", []string{
 			"internal/admin", "internal/admin/fault", "internal/console", "internal/jose", "internal/strictjson", "store",

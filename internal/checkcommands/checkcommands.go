@@ -183,14 +183,15 @@ func (m message) run(
 	return err
 }
 
-// clock is the time at which the message arrives.
+// clock is the time at which the message arrives: now, as long as nothing else is said. It goes on meanwhile: what is pasted or
+// fetched slowly is judged by the time at which it is there.
 func (m message) clock(p *usercommands.Program) (func() time.Time, error) {
-	at := p.Now()
-	if m.At != "" {
-		var err error
-		if at, err = time.Parse(time.RFC3339, m.At); err != nil {
-			return nil, admin.Usagef("--at: %q is no time such as 2026-11-30T17:12:03Z", m.At)
-		}
+	if m.At == "" {
+		return p.Now, nil
+	}
+	at, err := time.Parse(time.RFC3339, m.At)
+	if err != nil {
+		return nil, admin.Usagef("--at: %q is no time such as 2026-11-30T17:12:03Z", m.At)
 	}
 	return func() time.Time { return at }, nil
 }

@@ -46,7 +46,7 @@ type Group struct {
 func Groups() []Group {
 	return slices.Concat(securityProfile(), foundations(), openID(), transport(), rules(), attacks(), field(), people(), brand(),
 		display(), audited(), account(), handedOff(), presets(), ecosystemClaims(), consents(), directories(), pipelined(), resourceServers(), relyingParty(), customersLeft(), relyingPartyWeb(), relyingPartyPlans(), ecosystemsRest(), upstreamLogins(), measured(), administered(),
-		consoled(), severalIssuers(), reloaded(), releases(), deployed(), checked(), issuersMeasured(), relyingPartyPeers())
+		consoled(), severalIssuers(), reloaded(), releases(), deployed(), checked(), administeredRest(), issuersMeasured(), relyingPartyPeers())
 }
 
 // Items lists the items of all groups.

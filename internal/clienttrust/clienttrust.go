@@ -56,6 +56,17 @@ func Read(ctx context.Context, c *config.Config, reload *reread.Files, now func(
 	return own, named, nil
 }
 
+// Operators are the authorities of operators' certificates, with how they are looked up for revocation. Whoever asks them has them read
+// again.
+func Operators(c *config.Config, now func() time.Time, log *slog.Logger) (*mtls.Stores, error) {
+	a := c.Admin
+	trust, err := newTrust(c, mtls.Store{Name: "admin.client_ca_file", Roots: a.ClientCAFile.Path(), Lists: a.CRLFile.Path()}, a.Revocation, now, log)
+	if err != nil {
+		return nil, fmt.Errorf("admin: %w", err)
+	}
+	return trust.Stores, nil
+}
+
 // newTrust reads one set of authorities. Without authorities nothing is trusted.
 func newTrust(c *config.Config, files mtls.Store, mode string, now func() time.Time, log *slog.Logger) (mtls.Trust, error) {
 	trust := mtls.Trust{Now: now}

@@ -69,8 +69,11 @@ func (f *Findings) validity(topic, name string, certificate *x509.Certificate, n
 // clientAuthorities examines what client certificates are verified with.
 func (d *Doctor) clientAuthorities() (f Findings) {
 	c := d.Config
+	if c.Admin.CRLFile != "" {
+		f.revocationLists("admin", c.Admin.CRLFile.Path(), d.Now())
+	}
 	if c.ListenMTLS.Address == "" {
-		return nil
+		return f
 	}
 	if c.ListenMTLS.ClientCAFile == "" {
 		f.warn("mtls", "no listen_mtls.client_ca_file: tls_client_auth trusts nobody who names no trust store, self_signed_tls_client_auth works")

@@ -261,7 +261,7 @@ func (g *guarded) admit(r *http.Request) (Operator, error) {
 	if r.TLS == nil {
 		return stranger("certificate_missing", "the connection is not TLS", nil)
 	}
-	if err := g.Directory.Trust(r.TLS.PeerCertificates); err != nil {
+	if err := g.Directory.Trust(r.Context(), r.TLS.PeerCertificates); err != nil {
 		return stranger("certificate_untrusted", "the client certificate is not trusted", err)
 	}
 	operator, err := g.Directory.Find(r.TLS.PeerCertificates[0])

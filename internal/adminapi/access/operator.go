@@ -72,11 +72,12 @@ func From(ctx context.Context) Operator {
 
 // Directory knows operators.
 type Directory struct {
-	// Authorities is the file of those that issue operators' certificates, PEM. It is read for each request: an authority that
-	// is taken out is not trusted by connections that are open either.
-	Authorities string
-	Operators   []Known
-	Now         func() time.Time
+	// Stores are the authorities that issue operators' certificates, and how revocation is looked up; nil trusts nobody. The files are read
+	// again for each request: an authority that is taken out, and a certificate that a list revokes, is not trusted by connections
+	// that are open either.
+	Stores    *mtls.Stores
+	Operators []Known
+	Now       func() time.Time
 }
 
 // ErrUnknown: the certificate is trusted, and is nobody's.
@@ -84,19 +85,16 @@ var ErrUnknown = errors.New("access: no operator has this certificate")
 
 // Trust checks that a certificate leads to one of the authorities now, for client authentication and with strong keys all the
 // way (see [mtls.Trust]).
-func (d Directory) Trust(certificates []*x509.Certificate) error {
+func (d Directory) Trust(ctx context.Context, certificates []*x509.Certificate) error {
 	if len(certificates) == 0 {
 		return errors.New("access: no client certificate was shown")
 	}
-	encoded, err := os.ReadFile(d.Authorities)
-	if err != nil {
-		return fmt.Errorf("admin.client_ca_file: %w", err)
+	if d.Stores != nil {
+		if _, err := d.Stores.Reload(); err != nil {
+			return err
+		}
 	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(encoded) {
-		return fmt.Errorf("admin.client_ca_file: %s holds no certificate in PEM form", d.Authorities)
-	}
-	return mtls.Trust{Roots: roots, Now: d.Now}.Verify(&mtls.Presented{Leaf: certificates[0], Chain: certificates[1:]})
+	return mtls.Trust{Stores: d.Stores, Now: d.Now}.VerifyContext(ctx, &mtls.Presented{Leaf: certificates[0], Chain: certificates[1:]})
 }
 
 // Find finds whose certificate it is; [ErrUnknown]. It does not check that it is trusted. One that is several operators' is

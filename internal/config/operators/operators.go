@@ -17,6 +17,8 @@ type Admin struct {
 	CertificateFile value.File     `toml:"certificate_file" reload:"live" doc:"TLS certificate chain of that listener, PEM, leaf first. Read again when it changes."`
 	KeyFile         value.Secret   `toml:"key_file" reload:"live" doc:"Private key of that certificate, PEM."`
 	ClientCAFile    value.File     `toml:"client_ca_file" reload:"live" doc:"Certificate authorities, PEM, of the certificates of operators. Read again when it changes: an authority that is left out is not trusted from then on."`
+	Revocation      string         `toml:"revocation" reload:"live" default:"off" enum:"off,soft,hard" doc:"Whether certificates of operators are looked up in CRLs and by OCSP: soft accepts a certificate when no source can be reached, hard does not."`
+	CRLFile         value.File     `toml:"crl_file" reload:"live" doc:"Certificate revocation lists, PEM, of those authorities, kept fresh by you. Asked before the addresses in the certificates; read again when it changes."`
 	PerMinute       int            `toml:"per_minute" reload:"live" lax:"more" default:"600" min:"10" max:"60000" doc:"How many requests a minute one operator may make on a node, after a burst of a tenth of them."`
 	ApprovalsLast   value.Duration `toml:"approvals_last" reload:"live" default:"1h" min:"1m" max:"7d" doc:"How long a request that needs four eyes (keys, erasing a user) waits for another security officer, and after the approval for its being carried out."`
 
@@ -45,6 +47,13 @@ func (a Admin) Problems(others ...string) (problems []Problem) {
 	add := func(key, value, text string) { problems = append(problems, Problem{key, value, text}) }
 	files := []struct{ key, value string }{
 		{"certificate_file", string(a.CertificateFile)}, {"key_file", string(a.KeyFile)}, {"client_ca_file", string(a.ClientCAFile)},
+	}
+	if a.CRLFile != "" && (a.Listen == "" || a.Revocation == "" || a.Revocation == "off") {
+		text := "is not asked while admin.revocation is off; set it to soft or hard"
+		if a.Listen == "" {
+			text = "has no meaning without admin.listen; set it too"
+		}
+		add("crl_file", string(a.CRLFile), text)
 	}
 	if a.Listen == "" {
 		for _, file := range files {

@@ -57,3 +57,29 @@ func TestNM42Problems(t *testing.T) {
 		})
 	}
 }
+
+// Covers: NM-155. Lists of revoked certificates are given with how they are looked up, or refused by name.
+func TestNM155Revocation(t *testing.T) {
+	of := func(change func(*Admin)) bool {
+		a := whole()
+		change(&a)
+		return slices.ContainsFunc(a.Problems(), func(p Problem) bool { return p.Key == "crl_file" && p.Text != "" })
+	}
+	for _, mode := range []string{"soft", "hard"} {
+		t.Run("accepts a list with "+mode, func(t *testing.T) {
+			if of(func(a *Admin) { a.CRLFile, a.Revocation = "operators.crl", mode }) {
+				t.Error("refused")
+			}
+		})
+	}
+	for name, change := range map[string]func(*Admin){
+		"while nothing is looked up": func(a *Admin) { a.CRLFile, a.Revocation = "operators.crl", "off" },
+		"without a listener":         func(a *Admin) { *a = Admin{CRLFile: "operators.crl", Revocation: "hard"} },
+	} {
+		t.Run("refuses a list "+name, func(t *testing.T) {
+			if !of(change) {
+				t.Error("accepted")
+			}
+		})
+	}
+}
