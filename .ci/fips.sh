@@ -17,5 +17,6 @@ test ./dpop ./jar ./mtls ./signer ./internal/jose ./internal/httpsig ./internal/
 	./fapi/token ./fapi/endpoint ./store/sqlite ./store/postgres/internal/pool
 test -run '^TestContractSoftHSM$' ./signer/pkcs11
 test -run '^TestMigrate' ./store/postgres
+test -run '^TestNM221' ./internal/database
 test -run '^TestNM11' ./internal/directory ./signer/pkcs11/internal/pin
 test -run '^(TestNM118|TestNM119)' ./cmd/countersign

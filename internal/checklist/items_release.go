@@ -13,7 +13,7 @@ func releases() []Group {
 			{ID: "NM-104", Section: "Keep a Changelog 1.1.0, deb-version(7)", Requires: "a release is in the changelog, and packages sort as versions do"},
 			{ID: "NM-105", Section: "sd_notify(3), sd_watchdog_enabled(3)", Requires: "systemd is told of ready, reload, stop and life; a process that hangs is silent"},
 			{ID: "NM-106", Section: "file-hierarchy(7)", Requires: "init lays out configuration and state with owner and mode, says each, and may be repeated"},
-			{ID: "NM-107", Section: "systemd.exec(5)", Requires: "the unit's exposure is 2.0 at most, with each HSM's drop-in below 3"},
+			{ID: "NM-107", Section: "systemd.exec(5)", Requires: "the unit's exposure is 2.0 at most, with each HSM's drop-in too"},
 			{ID: "NM-108", Section: "Debian Policy §6, §10.7", Requires: "the package starts nothing unconfigured, keeps keys and configuration through upgrade, removal and a purge that does not say otherwise"},
 			{ID: "NM-109", Section: "docs/install.md", Requires: "from the package to the first token by the page alone, in the service with its hardening"},
 			{ID: "NM-110", Section: "systemd.service(5)", Requires: "the service is ready, reloads, is restarted when it hangs, stops in order, and is not restarted with a wrong configuration"},
@@ -25,6 +25,10 @@ func releases() []Group {
 			{ID: "NM-117", Section: "RFC 6960 §4.1.1", Requires: "OCSP requests name the issuer by SHA-256 there"},
 			{ID: "NM-118", Section: "FIPS 140-3", Requires: "development keys do not start there, with one clear line from serve, doctor and config print"},
 			{ID: "NM-119", Section: "FIPS 140-3", Requires: "the server, its worker and SoftHSM2 serve the whole flow there"},
+			{ID: "NM-220", Section: "OpenSSH PROTOCOL.agent, PKCS #11", Requires: "a release is signed by a key that only an agent has, also one in an HSM, and verifies as any other"},
+			{ID: "NM-221", Section: "RFC 7677, SP 800-132 §5", Requires: "SCRAM-SHA-256 at PostgreSQL works where FIPS 140-3 is enforced, with short passwords too"},
+			{ID: "NM-222", Section: "systemd.exec(5)", Requires: "in the service with all its hardening an HSM's module works by its drop-in, and not without"},
+			{ID: "NM-223", Section: "operation", Requires: "doctor and the server agree on what is wrong, in the same words"},
 		},
 	}}
 }

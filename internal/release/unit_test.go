@@ -62,7 +62,7 @@ func TestNM107Hardening(t *testing.T) {
 	for _, dropIn := range dropIns {
 		t.Run("accepts "+filepath.Base(dropIn), func(t *testing.T) {
 			exposure, report := rate(t, unit, dropIn)
-			if exposure > 2.9 || exposure <= plain {
+			if exposure > 2.0 || exposure <= plain {
 				t.Errorf("%.1f, without it %.1f\n%s", exposure, plain, report)
 			}
 		})
