@@ -9,6 +9,7 @@ import (
 	"countersign/internal/buildinfo"
 	"countersign/internal/console"
 	"countersign/internal/doctor"
+	"countersign/internal/issuers"
 )
 
 // doctorCommands are the examinations.
@@ -56,9 +57,24 @@ func (c doctorCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	d := doctor.New(doctor.Options{Config: settings, File: path, Build: buildinfo.Read(), Now: p.now})
+	options := doctor.Options{Config: settings, File: path, Build: buildinfo.Read(), Now: p.now}
+	d := doctor.New(options)
 	defer d.Close()
-	return p.examine(ctx, d.Checks(), c.JSON, "")
+	checks := d.Checks()
+	if p.issuer.Name == "" {
+		all, err := issuers.Load(settings)
+		if err != nil {
+			all = all[:1] // what is wrong with the others is among what is said of the configuration
+		}
+		for n, one := range all[1:] {
+			other := options
+			other.Config, other.File, other.Further = one.Config, settings.Issuers[n].File.Path(), true
+			beside := doctor.New(other)
+			defer beside.Close()
+			checks = append(checks, doctor.Named(one.Name, beside.Checks())...)
+		}
+	}
+	return p.examine(ctx, checks, c.JSON, "")
 }
 
 // examine prints what the checks find, and praise when none fails.

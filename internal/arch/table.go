@@ -177,7 +177,7 @@ func program() []Package {
 		{"internal/askline", []string{"internal/outbound", "internal/queue"}},
 		{"internal/doctor", []string{
 			"fapi/claims", "fapi/consent", "fapi/directories", "fapi/upstream", "internal/admin", "internal/buildinfo",
-			"internal/ceremony", "internal/config", "internal/config/value", "internal/console", "internal/database", "internal/fips",
+			"internal/capacity", "internal/ceremony", "internal/config", "internal/config/value", "internal/console", "internal/database", "internal/fips",
 			"internal/hsm", "internal/listening", "internal/outbound", "internal/serve", "mtls", "mtls/dn", "rp/client", "signer",
 			"softhsm", "store",
 		}},

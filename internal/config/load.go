@@ -152,6 +152,17 @@ func (c *Config) eachField(visit func(key string, field reflect.StructField, val
 	visitFields("", reflect.ValueOf(c).Elem(), visit)
 }
 
+// EachFile visits every file that the configuration names, by key: one of the two is not empty.
+func (c *Config) EachFile(visit func(key string, file File, secret Secret)) {
+	c.eachField(func(key string, _ reflect.StructField, value reflect.Value) {
+		file, _ := value.Interface().(File)
+		secret, _ := value.Interface().(Secret)
+		if file != "" || secret != "" {
+			visit(key, file, secret)
+		}
+	})
+}
+
 func visitFields(prefix string, table reflect.Value, visit func(string, reflect.StructField, reflect.Value)) {
 	for i := range table.NumField() {
 		field := table.Type().Field(i)

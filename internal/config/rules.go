@@ -28,6 +28,7 @@ func (c *collector) rules(config *Config) {
 	c.strictTransport(config)
 	c.address("listen.address", config.Listen.Address)
 	c.listenMTLS(config)
+	c.listeners(config)
 	c.trustStores(config)
 	c.networks("listen.ingress_networks", config.Listen.IngressNetworks)
 	c.store(&config.Store)
@@ -190,6 +191,21 @@ func (c *collector) address(key, address string) {
 	}
 }
 
+// listeners refuses two that take the same port.
+func (c *collector) listeners(config *Config) {
+	all := [][2]string{
+		{"listen.address", config.Listen.Address}, {"listen_mtls.address", config.ListenMTLS.Address},
+		{"metrics.listen", config.Metrics.Listen}, {"admin.listen", config.Admin.Listen},
+	}
+	for n, one := range all {
+		for _, other := range all[:n] {
+			if value.SameListener(one[1], other[1]) && !c.bad(one[0]) && !c.bad(other[0]) {
+				c.add(one[0], quote(one[1]), "the same as %s; take another port", other[0])
+			}
+		}
+	}
+}
+
 func (c *collector) listenMTLS(config *Config) {
 	l := &config.ListenMTLS
 	if c.bad("listen_mtls.address") {
@@ -212,9 +228,6 @@ func (c *collector) listenMTLS(config *Config) {
 		c.address("listen_mtls.address", l.Address)
 	} else if !filepath.IsAbs(socket) {
 		c.add("listen_mtls.address", quote(l.Address), `not the whole name of a socket, such as "unix:/run/countersign/mtls.sock"`)
-	}
-	if l.Address == config.Listen.Address && !c.bad("listen_mtls.address") {
-		c.add("listen_mtls.address", quote(l.Address), "the same as listen.address; take another port")
 	}
 	if l.URL == "" && !c.bad("listen_mtls.url") {
 		c.add("listen_mtls.url", "", `missing: clients find this listener by its public address, such as "https://mtls.login.example"`)

@@ -81,6 +81,21 @@ func Run(ctx context.Context, checks []Check, report func(Finding)) (failed bool
 	return failed, nil
 }
 
+// Named are the checks of an issuer, whose findings begin with its name.
+func Named(issuer string, checks []Check) []Check {
+	named := slices.Clone(checks)
+	for n, check := range checks {
+		named[n].Run = func(ctx context.Context) (Findings, error) {
+			found, err := check.Run(ctx)
+			for i := range found {
+				found[i].Text = issuer + ": " + found[i].Text
+			}
+			return found, err
+		}
+	}
+	return named
+}
+
 // Options are what is examined.
 type Options struct {
 	// Config is the configuration, read without an error from File.
@@ -88,6 +103,8 @@ type Options struct {
 	File   string
 	Build  buildinfo.Info
 	Now    func() time.Time
+	// Further is for an issuer beside that of the main file: its process, and its configuration, were examined with that.
+	Further bool
 }
 
 // Doctor examines an installation. Checks that come later use what earlier ones have opened.
@@ -118,15 +135,23 @@ func (d *Doctor) Checks() []Check {
 	open := func(name string, run func(context.Context) Findings) Check {
 		return Check{Name: name, Run: func(ctx context.Context) (Findings, error) { return run(ctx), nil }}
 	}
-	return []Check{
-		open("config", d.configuration),
-		plain("build", d.build),
-		plain("clock", d.clock),
+	process := func(check Check) Check {
+		if d.Further {
+			return Check{}
+		}
+		return check
+	}
+	checks := []Check{
+		process(open("config", d.configuration)),
+		process(plain("build", d.build)),
+		process(plain("clock", d.clock)),
 		plain("files", d.files),
 		plain("ciba", d.ciba),
 		plain("tls", d.certificate),
 		plain("mtls", d.clientAuthorities),
-		open("port", d.ports),
+		plain("certificates", d.certificates),
+		process(plain("limits", d.limits)),
+		process(open("port", d.ports)),
 		open("issuer", d.issuer),
 		open("store", d.openStore),
 		open("clients", d.clients),
@@ -136,7 +161,9 @@ func (d *Doctor) Checks() []Check {
 		open("hsm", d.openTokens),
 		open("keys", d.keys),
 		open("login", d.upstream),
+		process(open("metrics", d.collector)),
 	}
+	return slices.DeleteFunc(checks, func(c Check) bool { return c.Run == nil })
 }
 
 // configuration asks what the server asks when it starts.

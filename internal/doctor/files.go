@@ -21,20 +21,21 @@ const (
 // files examines modes; that each file is there and closed to everybody was checked with the configuration.
 func (d *Doctor) files() (f Findings) {
 	c := d.Config
-	secrets := map[string]config.Secret{
-		"listen.key_file": c.Listen.KeyFile, "signer.pin_file": c.Signer.PINFile,
-		"store.url_file": c.Store.URL, "store.notify_url_file": c.Store.NotifyURL, "store.password_file": c.Store.PasswordFile, "telemetry.otlp_headers_file": c.Telemetry.OTLPHeaders,
-		"ciba.ping_keys_file": c.CIBA.PingKeys, "ciba.ping_key_file": c.CIBA.ClientCertificateKey, "metrics.key_file": c.Metrics.KeyFile, "admin.key_file": c.Admin.KeyFile,
-		"listen_mtls.ingress_secret_file": c.ListenMTLS.IngressSecret,
-	}
-	for _, key := range slices.Sorted(maps.Keys(secrets)) {
-		if secrets[key] != "" {
-			f.secret(key, secrets[key])
+	secrets, named := map[string]config.Secret{}, map[string]string{"the configuration": d.File}
+	c.EachFile(func(key string, file config.File, secret config.Secret) {
+		if secret != "" {
+			secrets[key] = secret
+			named[key], _ = secret.Path() // which is said below
+		} else {
+			named[key] = file.Path()
 		}
+	})
+	for _, key := range slices.Sorted(maps.Keys(secrets)) {
+		f.secret(key, secrets[key])
 	}
 	if c.Store.Driver == "sqlite" {
 		f.database(c.Store.File.Path())
-		f.owners(c.Store.File.Path(), secrets)
+		f.owners(c.Store.File.Path(), named)
 	}
 	return f
 }

@@ -11,14 +11,9 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"os/user"
-	"strconv"
-	"syscall"
 	"time"
 
 	"countersign/fapi/claims"
-	"countersign/internal/config"
 	"countersign/internal/serve"
 )
 
@@ -106,50 +101,4 @@ func discover(ctx context.Context, issuer string, now func() time.Time) (string,
 		return "", fmt.Errorf("it answers no discovery document: %w", err)
 	}
 	return document.Issuer, nil
-}
-
-// owners looks for secrets that the server's user cannot read, where the embedded database tells who that is: doctor may be run by
-// root, who reads everything.
-func (f *Findings) owners(database string, secrets map[string]config.Secret) {
-	server, ok := ownerOf(database)
-	if !ok {
-		return
-	}
-	if self := os.Geteuid(); self != 0 && self != int(server.Uid) {
-		f.fail("files", "store.file: %s belongs to %s; run doctor, and the server, as that user, or run: chown %s %[1]s", database, name(server.Uid), name(uint32(self)))
-		return
-	}
-	for key, secret := range secrets {
-		path, err := secret.Path()
-		if err != nil || path == "" {
-			continue
-		}
-		info, err := os.Stat(path)
-		if err != nil {
-			continue // which was said
-		}
-		owner, ok := info.Sys().(*syscall.Stat_t)
-		if !ok || owner.Uid == server.Uid || server.Uid == 0 || owner.Gid == server.Gid && info.Mode().Perm()&0o040 != 0 {
-			continue
-		}
-		f.fail("files", "%s: %s belongs to %s, and the database to %s, who cannot read it; run: chown %[4]s %[2]s", key, path, name(owner.Uid), name(server.Uid))
-	}
-}
-
-func ownerOf(file string) (*syscall.Stat_t, bool) {
-	info, err := os.Stat(file)
-	if err != nil {
-		return nil, false
-	}
-	owner, ok := info.Sys().(*syscall.Stat_t)
-	return owner, ok
-}
-
-// name is that of a user, or the number.
-func name(uid uint32) string {
-	number := strconv.Itoa(int(uid))
-	if found, err := user.LookupId(number); err == nil {
-		return found.Username
-	}
-	return number
 }

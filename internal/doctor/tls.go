@@ -28,6 +28,8 @@ func (d *Doctor) certificate() (f Findings) {
 		return f
 	}
 	f.ok("tls", "the certificate fits its key and is valid until %s", leaf.NotAfter.UTC().Format(time.DateOnly))
+	f.accepted(leaf)
+	f.chain(pair.Certificate, hostOf(d.Config.Issuer))
 	addresses := []string{d.Config.Issuer}
 	if d.Config.ListenMTLS.Address != "" {
 		addresses = append(addresses, d.Config.ListenMTLS.URL)
@@ -97,6 +99,10 @@ func (f *Findings) authorities(name, file, lists string, now time.Time) {
 		f.warn("mtls", "%s, client_ca_file: left out: %v", name, problem)
 	}
 	for _, authority := range authorities {
+		if authority.Version == 3 && !authority.BasicConstraintsValid || authority.BasicConstraintsValid && !authority.IsCA { // as crypto/x509 has it
+			f.warn("mtls", "%s, client_ca_file: %s is no authority (it lacks basicConstraints with CA): it vouches for nobody but itself; name the certificate of who issued it", name, authority.Subject)
+			continue
+		}
 		if f.validity("mtls", "the client authority "+authority.Subject.String(), authority, now) {
 			f.ok("mtls", "%s: client certificates of %s are trusted", name, authority.Subject)
 		}

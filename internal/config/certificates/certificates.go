@@ -5,8 +5,11 @@ package certificates
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
+	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"countersign/internal/config/value"
 )
@@ -23,9 +26,25 @@ func Pair(chainKey string, chainFile value.File, keyKey string, keyFile value.Se
 	}
 	pair, err := tls.X509KeyPair(chain, key)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("%s and %s: %w", chainKey, keyKey, err)
+		return tls.Certificate{}, fmt.Errorf("%s and %s: %w", chainKey, keyKey, unusable(chainFile.Path(), chain, key, err))
 	}
 	return pair, nil
+}
+
+// unusable says of files that are no pair what crypto/tls does not say of them: that they are of another form.
+func unusable(name string, chain, key []byte, err error) error {
+	if block, _ := pem.Decode(chain); block == nil {
+		if _, bad := x509.ParseCertificates(chain); bad == nil {
+			return fmt.Errorf("%s is DER and not PEM; convert it: openssl x509 -inform DER -in %[1]s -out server.pem", name)
+		}
+		return err
+	}
+	for block, rest := pem.Decode(key); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
+			return errors.New("the key is encrypted with a passphrase, which nobody enters when the server starts; write it without one (openssl pkey)")
+		}
+	}
+	return err
 }
 
 // Authorities reads certificates of authorities, PEM.
