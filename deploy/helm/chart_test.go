@@ -40,7 +40,7 @@ func TestNM122Manifests(t *testing.T) {
 			}
 		})
 	}
-	for _, kind := range []string{"Deployment", "Service", "ConfigMap", "Job", "Ingress", "PodDisruptionBudget", "NetworkPolicy", "ServiceAccount", "ServiceMonitor", "PrometheusRule"} {
+	for _, kind := range []string{"Deployment", "Service", "ConfigMap", "Job", "Ingress", "PodDisruptionBudget", "NetworkPolicy", "ServiceAccount", "ServiceMonitor", "PrometheusRule", "TLSRoute"} {
 		if !kinds[kind] {
 			t.Errorf("no values file gives a %s", kind)
 		}
@@ -87,6 +87,8 @@ func TestNM123Schema(t *testing.T) {
 		"a drain time beside the chart's":      {"config.limits.drain_time=1s", "drain_time"},
 		"no node":                              {"replicas=0", "/replicas"},
 		"a secret without a name":              {"database.existingSecret=", "/database/existingSecret"},
+		"a secret and a volume in its place":   {"database.volume.csi.driver=secrets-store.csi.k8s.io", "/database/existingSecret"},
+		"routes of no Gateway":                 {"gateway.enabled=true", "/gateway/parentRefs"},
 		"client certificates without a URL":    {"mtls.url=", "/mtls/url"},
 		"a sidecar without an image":           {"hsm.client.image=", "/hsm/client/image"},
 		"a volume that is none":                {"hsm.client.type=volume", "/hsm"},

@@ -167,12 +167,14 @@ func (k *kubelet) lay(all []object, pod object) string {
 	}
 	for _, volume := range pod.list("volumes") {
 		place, mounted := k.places[volume.text("name")]
-		if !mounted || volume.at("secret") == nil && volume.at("configMap") == nil {
+		if !mounted || volume.at("emptyDir") != nil || volume.at("persistentVolumeClaim") != nil {
 			continue
 		}
 		mode := fs.FileMode(0o644)
 		if given, ok := volume.at("secret", "defaultMode").(int); ok {
 			mode = fs.FileMode(given) | 0o040 // fsGroup
+		} else if volume.at("configMap") == nil {
+			mode = 0o440 // as docs/kubernetes.md has the others write them
 		}
 		// As a kubelet does: the files are in a folder of this moment, which ..data leads to.
 		moment := filepath.Join(place, "..2026_11_30_19_00_00.1")

@@ -141,25 +141,29 @@ func rendered(t *testing.T, values string, arguments ...string) []object {
 	return objects(t, manifests)
 }
 
-// definitions gives the folder with the definitions of ServiceMonitor and PrometheusRule, which are no part of Kubernetes: those
-// of the module of the operator that reads them.
+// definitions gives the folder with the definitions of what is no part of Kubernetes: those of the modules that read it.
 func definitions(t *testing.T) string {
 	t.Helper()
-	command := exec.Command("go", "mod", "download", "-json", operator)
-	command.Env = append(os.Environ(), "GOFLAGS=-mod=mod")
-	out, err := command.Output()
-	var module struct{ Dir string }
-	if err = errors.Join(err, json.Unmarshal(out, &module)); err != nil {
-		t.Fatalf("%s: %v", operator, err)
-	}
 	folder := t.TempDir()
-	for _, kind := range []string{"servicemonitors", "prometheusrules"} {
-		text, err := os.ReadFile(filepath.Join(module.Dir, "example", "prometheus-operator-crd", "monitoring.coreos.com_"+kind+".yaml"))
-		if err == nil {
-			err = os.WriteFile(filepath.Join(folder, kind+".yaml"), text, 0o600)
+	for module, files := range map[string][]string{
+		operator: {"example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml", "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml"},
+		gateways: {"config/crd/experimental/gateway.networking.k8s.io_tlsroutes.yaml"},
+	} {
+		command := exec.Command("go", "mod", "download", "-json", module)
+		command.Env = append(os.Environ(), "GOFLAGS=-mod=mod")
+		out, err := command.Output()
+		var found struct{ Dir string }
+		if err = errors.Join(err, json.Unmarshal(out, &found)); err != nil {
+			t.Fatalf("%s: %v", module, err)
 		}
-		if err != nil {
-			t.Fatal(err)
+		for _, file := range files {
+			text, err := os.ReadFile(filepath.Join(found.Dir, filepath.FromSlash(file)))
+			if err == nil {
+				err = os.WriteFile(filepath.Join(folder, filepath.Base(file)), text, 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	return folder
@@ -168,5 +172,8 @@ func definitions(t *testing.T) string {
 // kubernetes is the newest release whose schemas kubectl-validate has; helm as the module proxy has it takes itself for an old one.
 const kubernetes = "1.30.0"
 
-// operator is the module with those definitions.
-const operator = "github.com/prometheus-operator/prometheus-operator@v0.79.2"
+// operator and gateways are the modules with the definitions of what is no part of Kubernetes.
+const (
+	operator = "github.com/prometheus-operator/prometheus-operator@v0.79.2"
+	gateways = "sigs.k8s.io/gateway-api@v1.3.0"
+)

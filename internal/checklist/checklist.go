@@ -47,6 +47,7 @@ func Groups() []Group {
 	return slices.Concat(securityProfile(), foundations(), openID(), transport(), rules(), attacks(), field(), people(), brand(),
 		display(), audited(), account(), handedOff(), presets(), ecosystemClaims(), consents(), directories(), pipelined(), resourceServers(), relyingParty(), customersLeft(), relyingPartyWeb(), relyingPartyPlans(), ecosystemsRest(), upstreamLogins(), measured(), administered(),
 		consoled(), severalIssuers(), reloaded(), releases(), deployed(), checked(), administeredRest(), issuersMeasured(), relyingPartyPeers())
+		consoled(), severalIssuers(), reloaded(), releases(), deployed(), checked(), firstNight(), relyingPartyPeers())
 }
 
 // Items lists the items of all groups.

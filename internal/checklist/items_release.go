@@ -25,10 +25,6 @@ func releases() []Group {
 			{ID: "NM-117", Section: "RFC 6960 §4.1.1", Requires: "OCSP requests name the issuer by SHA-256 there"},
 			{ID: "NM-118", Section: "FIPS 140-3", Requires: "development keys do not start there, with one clear line from serve, doctor and config print"},
 			{ID: "NM-119", Section: "FIPS 140-3", Requires: "the server, its worker and SoftHSM2 serve the whole flow there"},
-			{ID: "NM-220", Section: "OpenSSH PROTOCOL.agent, PKCS #11", Requires: "a release is signed by a key that only an agent has, also one in an HSM, and verifies as any other"},
-			{ID: "NM-221", Section: "RFC 7677, SP 800-132 §5", Requires: "SCRAM-SHA-256 at PostgreSQL works where FIPS 140-3 is enforced, with short passwords too"},
-			{ID: "NM-222", Section: "systemd.exec(5)", Requires: "in the service with all its hardening an HSM's module works by its drop-in, and not without"},
-			{ID: "NM-223", Section: "operation", Requires: "doctor and the server agree on what is wrong, in the same words"},
 		},
 	}}
 }

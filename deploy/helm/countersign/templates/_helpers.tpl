@@ -181,11 +181,23 @@ seccompProfile: { type: RuntimeDefault }
 
 {{- define "countersign.volumes" -}}
 - name: tls
+  {{- if .Values.tls.volume }}
+  {{- toYaml .Values.tls.volume | nindent 2 }}
+  {{- else }}
   secret: { secretName: {{ .Values.tls.existingSecret | quote }}, defaultMode: 0400 }
+  {{- end }}
 - name: database
+  {{- if .Values.database.volume }}
+  {{- toYaml .Values.database.volume | nindent 2 }}
+  {{- else }}
   secret: { secretName: {{ .Values.database.existingSecret | quote }}, defaultMode: 0400 }
+  {{- end }}
 - name: hsm-pin
+  {{- if .Values.hsm.pin.volume }}
+  {{- toYaml .Values.hsm.pin.volume | nindent 2 }}
+  {{- else }}
   secret: { secretName: {{ .Values.hsm.pin.existingSecret | quote }}, defaultMode: 0400 }
+  {{- end }}
 - name: state
   emptyDir: { medium: Memory, sizeLimit: 16Mi }
 - name: tmp
