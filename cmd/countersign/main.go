@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -64,7 +65,7 @@ func run(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "countersign: %v; see countersign --help\n", err)
 		return exitUsage
 	}
-	p.configFile, p.admin = cli.Config, cli.Flags
+	p.arguments, p.configFile, p.admin = arguments, cli.Config, cli.Flags
 	return p.fail(parsed.Run())
 }
 
@@ -111,6 +112,8 @@ type program struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	now            func() time.Time
+	// arguments are the command line.
+	arguments []string
 	// configFile is the --config flag, or empty.
 	configFile string
 	// admin are the flags of the admin API.
@@ -135,7 +138,7 @@ func (p *program) fail(err error) int {
 	fmt.Fprintf(p.stderr, "countersign: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
 	_, wrongUse := errors.AsType[*admin.UsageError](err)
 	switch {
-	case wrongUse, errors.Is(err, issuers.ErrUnknown):
+	case wrongUse, errors.Is(err, issuers.ErrUnknown), p.named(err):
 		return exitUsage
 	case errors.Is(err, pkcs11.ErrOperator):
 		return exitPIN
@@ -143,6 +146,23 @@ func (p *program) fail(err error) int {
 		return exitUnavailable
 	}
 	return exitError
+}
+
+// named reports whether an error is about a file that the command line names, and that cannot be opened.
+func (p *program) named(err error) bool {
+	about, ok := errors.AsType[*fs.PathError](err)
+	closed := errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EISDIR) || errors.Is(err, syscall.ENOTDIR)
+	return ok && closed && slices.ContainsFunc(p.arguments, func(argument string) bool {
+		_, value, _ := strings.Cut(argument, "=") // of --file=NAME
+		return sameFile(argument, about.Path) || value != "" && sameFile(value, about.Path)
+	})
+}
+
+// sameFile reports whether two names are of one file, wherever they start.
+func sameFile(a, b string) bool {
+	absolute, err := filepath.Abs(a)
+	other, errOther := filepath.Abs(b)
+	return err == nil && errOther == nil && absolute == other
 }
 
 // silentError ends a command that has already printed why.
@@ -181,6 +201,9 @@ func (p *program) load(load func(string) (*config.Config, error)) (*config.Confi
 	c, err := load(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, admin.Usagef("there is no configuration file %s; `countersign init` makes one", path)
+	}
+	if about, ok := errors.AsType[*fs.PathError](err); ok && about.Path == path { // a folder, or closed to this user
+		return nil, admin.Usagef("%v", err)
 	}
 	if err != nil {
 		return nil, err

@@ -8,5 +8,6 @@ func firstNight() []Group {
 		{ID: "NM-222", Section: "systemd.exec(5)", Requires: "in the service with all its hardening an HSM's module works by its drop-in, and not without"},
 		{ID: "NM-223", Section: "operation", Requires: "doctor and the server agree on what is wrong, in the same words"},
 		{ID: "NM-224", Section: "Helm, Kubernetes API 1.30", Requires: "values say together what Kubernetes takes and the server accepts, however odd; secrets may come from outside of Kubernetes"},
+		{ID: "NM-225", Section: "operation", Requires: "exit codes tell what was done, refused, and never tried, the same for all commands"},
 	}}}
 }

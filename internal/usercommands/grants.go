@@ -9,6 +9,7 @@ import (
 	"countersign/internal/admin"
 	"countersign/internal/console"
 	"countersign/internal/operations"
+	"countersign/store"
 )
 
 // Grants manages what users and clients were granted.
@@ -45,6 +46,15 @@ func (s selection) chosen() admin.Selection {
 	return admin.Selection{User: s.User, Client: s.Client, Since: s.Since, Until: s.Until, Limit: s.Limit}
 }
 
+// known refuses a client that there is not, where nothing was found: else a name that is misspelt would look like one that holds nothing.
+func known(ctx context.Context, find func(context.Context, string) (store.Client, error), client string, listed int) error {
+	if client == "" || listed > 0 {
+		return nil
+	}
+	_, err := find(ctx, client)
+	return err
+}
+
 // full says on standard error that there may be more.
 func (s selection) full(p *Program, listed int) {
 	if listed == s.Limit {
@@ -60,7 +70,7 @@ type grantsList struct {
 func (c grantsList) Run(ctx context.Context, p *Program) error {
 	return p.Operate(ctx, func(a operations.Operations) error {
 		listed, err := a.Grants(ctx, c.chosen())
-		if err != nil {
+		if err = cmp.Or(err, known(ctx, a.Client, c.Client, len(listed))); err != nil {
 			return err
 		}
 		c.full(p, len(listed))
@@ -79,7 +89,7 @@ type grantsConsents struct {
 func (c grantsConsents) Run(ctx context.Context, p *Program) error {
 	return p.withAdmin(ctx, func(a *admin.Admin) error {
 		listed, err := a.Consents(ctx, c.chosen())
-		if err != nil {
+		if err = cmp.Or(err, known(ctx, a.Client, c.Client, len(listed))); err != nil {
 			return err
 		}
 		c.full(p, len(listed))
