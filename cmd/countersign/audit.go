@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"countersign/fapi/tokens"
 	"countersign/internal/admin"
 	"countersign/internal/audit"
 	"countersign/internal/auditlog"
@@ -243,8 +244,8 @@ type auditErase struct {
 func (auditErase) Help() string {
 	return `Each event keeps its subject and the network address beside the entry, which has their salted digest in its place. They are
 erased for good, and an entry says of which entries; the chain is as it was, and verify proves that. Signed messages
-go with it; of those of consent APIs it is not known whom they are about, so that they go by age. Files that were exported before are
-left: to end these, remove the files.`
+go with it, also those about consents that the user decided about, and logout tokens. What nobody took up goes by age. Files
+that were exported before are left: to end these, remove the files.`
 }
 
 // Run implements the command.
@@ -258,6 +259,10 @@ func (c auditErase) Run(ctx context.Context, p *program) error {
 		}
 	}
 	return p.withStore(ctx, func(s store.Store) error {
+		var err error
+		if what.Pairwise, err = tokens.PairwiseOf(ctx, s, c.Subject); err != nil {
+			return err
+		}
 		if c.DryRun || !c.Yes {
 			count, _, err := auditlog.Erase(ctx, s, what, p.now(), true)
 			if err != nil {

@@ -14,6 +14,7 @@ import (
 	"countersign/fapi/consent"
 	"countersign/fapi/consents/shape"
 	"countersign/fapi/endpoint"
+	"countersign/fapi/event"
 	"countersign/internal/random"
 	"countersign/store"
 )
@@ -52,6 +53,9 @@ func (c *call) create() (endpoint.Answer, error) {
 	}
 	answer, kept, err := c.render(http.StatusCreated, one)
 	if err != nil {
+		return endpoint.Answer{}, err
+	}
+	if received.evidence, err = event.OfConsent(one.ID, received.evidence); err != nil {
 		return endpoint.Answer{}, err
 	}
 	one.Evidence = append(append(received.evidence, kept...),
@@ -158,7 +162,11 @@ func (c *call) end(evidence []store.Evidence) (endpoint.Answer, error) {
 
 func (c *call) endFound(found consent.Consent, evidence []store.Evidence) (endpoint.Answer, error) {
 	ctx, config := c.Context(), c.handler.config
-	_, err := config.Consents.Revoke(ctx, consent.Revocation{
+	evidence, err := event.OfConsent(found.ID, evidence)
+	if err != nil {
+		return endpoint.Answer{}, err
+	}
+	_, err = config.Consents.Revoke(ctx, consent.Revocation{
 		ClientID: c.client.ID, ID: found.ID, By: store.EndedByClient,
 		Evidence: append(evidence, config.Evidence.Event(ctx, c.client.ID, eventEnded,
 			"consent", found.ID, "kind", found.Kind, "grant", found.GrantID, "subject", found.Subject, "by", store.EndedByClient)),

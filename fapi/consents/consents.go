@@ -263,22 +263,22 @@ func (c *call) render(status int, one consent.Consent) (endpoint.Answer, []store
 		return endpoint.Answer{}, nil, err
 	}
 	if c.shape.Detached() {
-		return c.renderDetached(status, body)
+		return c.renderDetached(status, one.ID, body)
 	}
 	if !c.signs {
 		return endpoint.Answer{Status: status, Body: body, ContentType: c.shape.ContentType}, nil, nil
 	}
-	signed, kept, err := c.sign(body)
+	signed, kept, err := c.sign(one.ID, body)
 	return signedAnswer(status, signed), []store.Evidence{kept}, err
 }
 
 // renderDetached signs an answer in a header, exactly as it is sent.
-func (c *call) renderDetached(status int, body map[string]any) (endpoint.Answer, []store.Evidence, error) {
+func (c *call) renderDetached(status int, id string, body map[string]any) (endpoint.Answer, []store.Evidence, error) {
 	written, err := json.Marshal(body)
 	if err != nil {
 		return endpoint.Answer{}, nil, err
 	}
-	signature, kept, err := c.signDetached(written)
+	signature, kept, err := c.signDetached(id, written)
 	if err != nil {
 		return endpoint.Answer{}, nil, err
 	}

@@ -100,15 +100,16 @@ func (c *call) checkDetached(header map[string]json.RawMessage) error {
 	return nil
 }
 
-// signDetached signs an answer as it is sent, and returns the header's value.
-func (c *call) signDetached(body json.RawMessage) (string, store.Evidence, error) {
+// signDetached signs an answer about a consent as it is sent, and returns the header's value.
+func (c *call) signDetached(id string, body json.RawMessage) (string, store.Evidence, error) {
 	config, rules := c.handler.config, c.shape.Signed
 	issuer := config.Settings.Organisation
 	if issuer == "" {
 		issuer = config.Addresses.Issuer
 	}
 	signed, kept, err := config.Tokens.SignMessage(c.Context(), c.client, tokens.Message{
-		Use: signer.UseHTTPMessage, Kind: audit.ConsentResponse, Algorithm: cmp.Or(rules.Algorithm, config.Tokens.AlgorithmFor(c.client, "")), Personal: c.personal(),
+		Use: signer.UseHTTPMessage, Kind: audit.ConsentResponse, Algorithm: cmp.Or(rules.Algorithm, config.Tokens.AlgorithmFor(c.client, "")),
+		Personal: c.personal(), Consent: id,
 		Sign: func(ctx context.Context, key jose.SigningKey) (string, error) {
 			return detached.Sign(ctx, key, "JOSE", map[string]any{
 				rules.Prefix + "iat": config.Now().Unix(), rules.Prefix + "iss": issuer, rules.Prefix + "tan": rules.Anchor,

@@ -151,8 +151,8 @@ func (c *call) once(read claims, token *jose.Token) store.OneTime {
 	}
 }
 
-// sign signs an answer.
-func (c *call) sign(body map[string]any) (string, store.Evidence, error) {
+// sign signs an answer about a consent.
+func (c *call) sign(id string, body map[string]any) (string, store.Evidence, error) {
 	config, rules := c.handler.config, c.shape.Signed
 	now := config.Now()
 	message := map[string]any{"iat": now.Unix(), "jti": random.UUID()}
@@ -176,7 +176,8 @@ func (c *call) sign(body map[string]any) (string, store.Evidence, error) {
 		message["nbf"], message["exp"] = now.Unix(), now.Add(time.Duration(rules.Lifetime)).Unix()
 	}
 	return config.Tokens.SignMessage(c.Context(), c.client, tokens.Message{
-		Use: signer.UseHTTPMessage, Kind: audit.ConsentResponse, Algorithm: config.Tokens.AlgorithmFor(c.client, ""), Personal: c.personal(),
+		Use: signer.UseHTTPMessage, Kind: audit.ConsentResponse, Algorithm: config.Tokens.AlgorithmFor(c.client, ""),
+		Personal: c.personal(), Consent: id,
 		Sign: func(ctx context.Context, key jose.SigningKey) (string, error) {
 			return jose.Sign(ctx, key, "JWT", message)
 		},

@@ -69,7 +69,7 @@ func (c *call) refuse(w http.ResponseWriter, err error) {
 		answer.Body = body
 	}
 	if body != nil && c.signs && slices.Contains(c.shape.Signed.Problems, status) {
-		signed, kept, err := c.sign(body)
+		signed, kept, err := c.sign("", body)
 		if err == nil {
 			err = c.handler.config.Evidence.Record(c.Context(), kept)
 		}

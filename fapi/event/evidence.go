@@ -69,13 +69,23 @@ func Reference(evidence []store.Evidence) string {
 
 // About says of the messages that evidence is of whom they are about.
 func About(subject string, evidence []store.Evidence) ([]store.Evidence, error) {
+	return amended(evidence, func(e *audit.Event) { e.Subject = subject })
+}
+
+// OfConsent says of the messages that evidence is of which consent they are about: whoever decides about it, they are erased with.
+func OfConsent(id string, evidence []store.Evidence) ([]store.Evidence, error) {
+	return amended(evidence, func(e *audit.Event) { e.Consent = id })
+}
+
+// amended changes the messages among evidence.
+func amended(evidence []store.Evidence, change func(*audit.Event)) ([]store.Evidence, error) {
 	about := slices.Clone(evidence)
 	for i, each := range about {
 		var event audit.Event
 		if json.Unmarshal(each.Body, &event) != nil || event.Message == (audit.Message{}) {
 			continue
 		}
-		event.Subject = subject
+		change(&event)
 		body, err := json.Marshal(event)
 		if err != nil {
 			return nil, err

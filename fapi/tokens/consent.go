@@ -45,7 +45,7 @@ type consentEvent struct {
 func (i *Issuer) ConsentEvent(ctx context.Context, audience string, n store.ConsentNotice) (string, store.Evidence, error) {
 	id := sha256.Sum256([]byte("consent\x00" + i.ID + "\x00" + n.ConsentID + "\x00" + strconv.Itoa(n.Version)))
 	return i.SignMessage(ctx, &client.Client{ID: n.ClientID}, Message{
-		Use: signer.UseIDToken, Kind: audit.ConsentNotice, Algorithm: i.Algorithm,
+		Use: signer.UseIDToken, Kind: audit.ConsentNotice, Algorithm: i.Algorithm, Consent: n.ConsentID,
 		Sign: func(ctx context.Context, key jose.SigningKey) (string, error) {
 			return jose.Sign(ctx, key, "secevent+jwt", consentEventClaims{
 				Issuer: i.ID, Audience: audience, IssuedAt: i.Now().Unix(), ID: base64.RawURLEncoding.EncodeToString(id[:]), At: n.At.Unix(),

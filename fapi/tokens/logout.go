@@ -87,7 +87,7 @@ func (i *Issuer) LogoutToken(ctx context.Context, c *client.Client, l store.Logo
 	}
 	now := i.Now()
 	return i.SignMessage(ctx, c, Message{
-		Use: signer.UseIDToken, Kind: audit.LogoutToken,
+		Use: signer.UseIDToken, Kind: audit.LogoutToken, Subject: l.Subject, // as the client knows the user
 		Algorithm:  i.AlgorithmFor(c, c.Metadata.IDTokenSignedResponseAlg),
 		Encryption: c.Metadata.IDTokenEncryption(),
 		Sign: func(ctx context.Context, key jose.SigningKey) (string, error) {

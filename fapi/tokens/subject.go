@@ -60,3 +60,33 @@ func (s *Subjects) For(ctx context.Context, c *client.Client, subject string) (s
 	code.Write([]byte(c.Sector + "\x00" + subject))
 	return base64.RawURLEncoding.EncodeToString(code.Sum(nil)), nil
 }
+
+// PairwiseOf lists the subject identifiers by which the clients of a store may know a user: one for each host that a client can be of the
+// sector of, whatever it is registered for now. There are none for an empty subject, and none of clients that were removed.
+func PairwiseOf(ctx context.Context, s interface {
+	store.Seeds
+	Clients(ctx context.Context) ([]store.Client, error)
+}, subject string) (all []string, err error) {
+	if subject == "" {
+		return nil, nil
+	}
+	registered, err := s.Clients(ctx)
+	if err != nil {
+		return nil, err
+	}
+	subjects, seen := Subjects{NewSeeds(s)}, map[string]bool{}
+	for _, one := range registered {
+		for _, host := range client.Sectors(one.Metadata) {
+			if seen[host] {
+				continue
+			}
+			seen[host] = true
+			sub, err := subjects.For(ctx, &client.Client{Sector: host}, subject)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, sub)
+		}
+	}
+	return all, nil
+}

@@ -191,6 +191,8 @@ type Message struct {
 	// Personal names the claims that the evidence withholds, and Subject is the user whom the message is about, or empty.
 	Personal []string
 	Subject  string
+	// Consent is the consent that the message is about, or empty.
+	Consent string
 	// Sign makes the compact JWS.
 	Sign func(context.Context, jose.SigningKey) (string, error)
 }
@@ -217,6 +219,13 @@ func (i *Issuer) SignMessage(ctx context.Context, c *client.Client, m Message) (
 	kept, err := i.Evidence.SignedBy(ctx, m.Kind, c.ID, m.Subject, public, message)
 	if err != nil {
 		return "", store.Evidence{}, err
+	}
+	if m.Consent != "" {
+		of, err := event.OfConsent(m.Consent, []store.Evidence{kept})
+		if err != nil {
+			return "", store.Evidence{}, err
+		}
+		kept = of[0]
 	}
 	sent, err := i.encrypt(ctx, c, m.Encryption, signed)
 	return sent, kept, err

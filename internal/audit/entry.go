@@ -53,6 +53,8 @@ type Event struct {
 	// say, in their detail as "message", that it was that user's.
 	Subject   string `json:"subject,omitempty"`
 	Reference string `json:"reference,omitempty"`
+	// Consent is the consent that Message is about: whose it is, the events about the consent say.
+	Consent string `json:"consent,omitempty"`
 	// Detail is what a SecurityEvent or Dropped says. No secret belongs there. Of a SecurityEvent the members subject and address
 	// are kept beside the chain, so that they can be erased.
 	Detail map[string]string `json:"detail,omitempty"`

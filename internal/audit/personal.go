@@ -84,12 +84,13 @@ type beside struct {
 	Salt    string   `json:"salt"`
 	Subject string   `json:"subject,omitempty"`
 	Address string   `json:"address,omitempty"`
+	Consent string   `json:"consent,omitempty"`
 	Message *Message `json:"message,omitempty"`
 }
 
 // apart is the personal part of a message.
 func apart(event Event) ([]byte, error) {
-	return encode(beside{Salt: rand.Text(), Subject: event.Subject, Message: &event.Message})
+	return encode(beside{Salt: rand.Text(), Subject: event.Subject, Consent: event.Consent, Message: &event.Message})
 }
 
 func (e Entry) about() (part beside, err error) {
@@ -113,6 +114,18 @@ func (e Entry) About() map[string]string {
 		}
 	}
 	return members
+}
+
+// Consent is the consent that the entry's message is about; empty where there is none, or it was erased.
+func (e Entry) Consent() string {
+	if e.Personal == nil {
+		return ""
+	}
+	part, err := e.about()
+	if err != nil {
+		return ""
+	}
+	return part.Consent
 }
 
 // Everything is the detail with what the entry has about a person.

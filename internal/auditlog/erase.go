@@ -3,6 +3,7 @@ package auditlog
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,8 +13,9 @@ import (
 
 // Erasure says of which entries what they have about a person is erased: those about a subject, or all before a time.
 type Erasure struct {
-	// Subject is a user's; empty for all.
-	Subject string
+	// Subject is a user's; empty for all. Pairwise are those by which clients know the user.
+	Subject  string
+	Pairwise []string
 	// Before is the end of the entries; zero for no end.
 	Before time.Time
 	// By is who does it, for the log.
@@ -23,35 +25,56 @@ type Erasure struct {
 // messageMember is the member of an event's detail that names the signed message by which its interaction began.
 const messageMember = "message"
 
-// chooses reports whether an entry is among them. messages are the references of signed messages that belong to the subject.
-func (e Erasure) chooses(about map[string]string, reference string, messages map[string]bool, at time.Time) bool {
-	ofSubject := e.Subject == "" || about["subject"] == e.Subject || reference != "" && messages[reference]
-	return ofSubject && (e.Before.IsZero() || at.Before(e.Before))
+// entry is what is looked at of one: whom it is about, the reference of its message, and the consent that the message is about.
+type entry struct {
+	subject, reference, consent string
+	at                          time.Time
 }
 
-// messages finds the signed messages of a subject: those that the events of the subject name.
-func (e Erasure) messages(ctx context.Context, s store.Audit, waiting []store.Evidence) (map[string]bool, error) {
-	found := map[string]bool{}
+// owned are, of a subject, the references of signed messages, and the consents.
+type owned struct{ messages, consents map[string]bool }
+
+// chooses reports whether an entry is among them.
+func (e Erasure) chooses(one entry, of owned) bool {
+	ofSubject := e.Subject == "" || one.subject == e.Subject || one.subject != "" && slices.Contains(e.Pairwise, one.subject) ||
+		of.messages[one.reference] || of.consents[one.consent]
+	return ofSubject && (e.Before.IsZero() || one.at.Before(e.Before))
+}
+
+// aboutConsent reports whether an event says of a consent whose it is: not that somebody else met it.
+func aboutConsent(name string) bool {
+	return (strings.HasPrefix(name, "consent_") || strings.HasPrefix(name, "lodged_consent_")) && name != "consent_of_another_user"
+}
+
+// owned finds what the events of the subject name: signed messages, and consents.
+func (e Erasure) owned(ctx context.Context, s store.Audit, waiting []store.Evidence) (owned, error) {
+	found := owned{map[string]bool{}, map[string]bool{}}
 	if e.Subject == "" {
 		return found, nil
 	}
-	note := func(subject, reference string) {
-		if subject == e.Subject && reference != "" {
-			found[reference] = true
+	note := func(subject string, detail map[string]string) {
+		if subject != e.Subject {
+			return
+		}
+		if reference := detail[messageMember]; reference != "" {
+			found.messages[reference] = true
+		}
+		if consent := detail["consent"]; consent != "" && aboutConsent(detail["event"]) {
+			found.consents[consent] = true
 		}
 	}
 	for _, w := range waiting {
 		var event audit.Event
 		if json.Unmarshal(w.Body, &event) == nil {
-			note(event.Detail["subject"], event.Detail[messageMember])
+			note(event.Detail["subject"], event.Detail)
 		}
 	}
 	return found, Each(ctx, s, Position{}, func(line store.AuditLine) error {
-		if line.Personal == "" || !strings.Contains(line.Personal, e.Subject) {
+		if line.Personal == "" { // what is in it is looked for as it is read, and not as JSON happens to write it
 			return nil
 		}
 		if entry, err := audit.ParseEntry(Shown(line)); err == nil { // verify says what is wrong with it
-			note(entry.About()["subject"], entry.Detail[messageMember])
+			note(entry.About()["subject"], entry.Detail)
 		}
 		return nil
 	})
@@ -93,7 +116,7 @@ func Erase(ctx context.Context, s store.Audit, what Erasure, now time.Time, dry 
 	if err != nil {
 		return 0, 0, err
 	}
-	messages, err := what.messages(ctx, s, waiting)
+	of, err := what.owned(ctx, s, waiting)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -101,8 +124,8 @@ func Erase(ctx context.Context, s store.Audit, what Erasure, now time.Time, dry 
 		if line.Personal == "" {
 			return nil
 		}
-		entry, err := audit.ParseEntry(Shown(line))
-		if err != nil || !what.chooses(entry.About(), entry.Reference, messages, entry.At) { // verify says what is wrong with it
+		read, err := audit.ParseEntry(Shown(line))
+		if err != nil || !what.chooses(entry{read.About()["subject"], read.Reference, read.Consent(), read.At}, of) { // verify says what is wrong with it
 			return nil
 		}
 		found[line.Chain] = append(found[line.Chain], line.Sequence)
@@ -122,21 +145,21 @@ func Erase(ctx context.Context, s store.Audit, what Erasure, now time.Time, dry 
 	if waiting, err = s.WaitingEvidence(ctx, "", now.Add(time.Hour), mostSaid); err != nil {
 		return erased, 0, err
 	}
-	return erased, what.pending(waiting, messages), nil
+	return erased, what.pending(waiting, of), nil
 }
 
 // pending counts what is not in a chain yet.
-func (e Erasure) pending(waiting []store.Evidence, messages map[string]bool) (count int) {
+func (e Erasure) pending(waiting []store.Evidence, of owned) (count int) {
 	for _, w := range waiting {
 		var event audit.Event
 		if json.Unmarshal(w.Body, &event) != nil {
 			continue
 		}
-		about, personal := event.Detail, event.Detail["subject"] != "" || event.Detail["address"] != ""
+		subject, personal := event.Detail["subject"], event.Detail["subject"] != "" || event.Detail["address"] != ""
 		if event.Message != (audit.Message{}) {
-			about, personal = map[string]string{"subject": event.Subject}, true
+			subject, personal = event.Subject, true
 		}
-		if personal && e.chooses(about, event.Reference, messages, w.At) {
+		if personal && e.chooses(entry{subject, event.Reference, event.Consent, w.At}, of) {
 			count++
 		}
 	}

@@ -17,7 +17,7 @@ import (
 // signed records a message that a key has signed, of which nobody knows whom it is about, and returns its name in the log.
 func (w *world) signed(chain, subject string, claims map[string]any) (reference string) {
 	w.t.Helper()
-	key, err := jose.NewPrivateKey(jose.PS256)
+	key, err := jose.NewPrivateKey(jose.ES256)
 	w.must(err)
 	compact, err := jose.Sign(w.t.Context(), key.SigningKey(), "oauth-authz-req+jwt", claims)
 	w.must(err)

@@ -17,6 +17,8 @@ func ordinaryFlow() []Item {
 		{ID: "KA-12", Section: "CIBA Core §4", Requires: "a decision on a device, its grant, a step-up and a failed sign-in there are in the audit log, in the transaction of what they are about where there is one"},
 		{ID: "KA-13", Section: "OWASP ASVS 5.0 §16.2.1", Requires: "an import of users is one entry of the audit log: who, which file, what came of it", NoRefusal: "what an import refuses is KB-06 and its neighbours"},
 		{ID: "KA-14", Section: "RFC 7239 §8.1", Requires: "the address in an entry is that of the client by the rules of the ingress, and no other that a client claims"},
+		{ID: "KA-15", Section: "GDPR Article 17", Requires: "signed messages and notices about a consent are erased with who decided about it, and logout tokens with whom they name"},
+		{ID: "KA-16", Section: "GDPR Article 17", Requires: "whoever is erased is found in the log whatever characters the subject has"},
 	}
 }
 
