@@ -21,6 +21,8 @@ type ecosystem struct {
 	organisation string
 	// metadata are members of the server's metadata that the ecosystem names, and the suite does not know.
 	metadata []string
+	// bound is set where the preset binds access tokens to certificates only, pushed where it wants requests pushed.
+	bound, pushed bool
 	// acr is a name of an authentication context class that plans of CIBA ask for.
 	acr string
 	// user signs in, if not the one of the options; {cpf} is the number of the options.
@@ -43,7 +45,7 @@ const (
 func ecosystems() map[string]ecosystem {
 	return map[string]ecosystem{
 		ukOpenBanking: {preset: "uk-openbanking", scope: "accounts", acr: "urn:openbanking:psd2:sca"},
-		auCDR: {preset: "au-cdr", scope: "bank:accounts.basic:read", further: "common:customer.basic:read",
+		auCDR: {preset: "au-cdr", bound: true, pushed: true, scope: "bank:accounts.basic:read", further: "common:customer.basic:read",
 			encrypted: []string{fapi2Security, fapi2MessageSigning, fapi1Advanced}, metadata: []string{"cdr_arrangement_revocation_endpoint"}},
 		auConnectID: {preset: "au-connectid", user: cardNumber, onlyPS256: true, metadata: []string{"trust_frameworks_supported", "documents_supported", "evidence_supported", "claims_in_verified_claims_supported", "verified_claims_supported"}},
 		brazil: {preset: "brazil-openfinance", scope: "accounts", further: "consents resources payments", onlyPS256: true,
@@ -79,11 +81,8 @@ func (p plan) consents() bool {
 }
 
 // usual reports whether the plan is one that participants of its ecosystem could run: access tokens are bound to certificates
-// everywhere, and CDR demands pushed requests. The suite makes the others too, and clients of them are not registered. In the UK's
-// with DPoP it gets the token for a consent without a proof, which no server can let pass.
-func (p plan) usual() bool {
-	return p.variant["sender_constrain"] != "dpop" && (p.profileOf() != auCDR || p.variant["fapi_auth_request_method"] != "by_value")
-}
+// everywhere. In the UK's plans with DPoP the suite gets the token for a consent without a proof, which no server can let pass.
+func (p plan) usual() bool { return p.variant["sender_constrain"] != "dpop" }
 
 // paying reports whether the plan is about payments.
 func (p plan) paying() bool { return p.scopes == "payments" }
@@ -124,6 +123,18 @@ func (p plan) accepted() bool {
 		return plain && !byCode
 	}
 	return true
+}
+
+// refusal says why the server's preset does not take clients of the plan that the suite makes; nothing if it does.
+func (p plan) refusal() string {
+	e := p.ecosystem()
+	switch {
+	case e.bound && p.variant["sender_constrain"] == "dpop":
+		return "the preset " + e.preset + " binds access tokens to certificates only"
+	case e.pushed && p.variant["fapi_auth_request_method"] == "by_value":
+		return "the preset " + e.preset + " wants requests pushed"
+	}
+	return ""
 }
 
 // registrationPlans are those in which the suite registers clients with the statements of a directory.

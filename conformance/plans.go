@@ -95,15 +95,19 @@ func advanced() []suite.Axis {
 	}
 }
 
-// allPlans lists what can be selected. The rows are data; everything else follows from the variant.
+// allPlans lists what can be selected: what the suite makes and the server's preset takes.
 func allPlans() []plan {
+	plans := slices.DeleteFunc(possiblePlans(), func(p plan) bool { return !p.accepted() || p.refusal() != "" })
+	return append(plans, paymentPlans(plans)...)
+}
+
+// possiblePlans are all combinations of values. The rows are data; everything else follows from the variant.
+func possiblePlans() []plan {
 	plans := combine("fapi2-sp", fapi2Security, securityProfile())
 	plans = append(plans, combine("fapi2-ms", fapi2MessageSigning, messageSigning())...)
 	plans = append(plans, combine("fapi1-adv", fapi1Advanced, advanced())...)
 	plans = append(plans, combine("fapi-ciba", fapiCIBA, decoupled())...)
-	plans = append(plans, registrationPlans()...)
-	plans = slices.DeleteFunc(plans, func(p plan) bool { return !p.accepted() })
-	return append(plans, paymentPlans(plans)...)
+	return append(plans, registrationPlans()...)
 }
 
 // combine makes a plan of every combination of the axes' values.
@@ -143,10 +147,27 @@ func selectPlans(selectors string) ([]plan, error) {
 			}
 		}
 		if !matched {
-			return nil, fmt.Errorf("-plans: nothing matches %q; -list shows the names", selector)
+			return nil, notOffered(selector, pattern)
 		}
 	}
 	return selected, nil
+}
+
+// notOffered says why a selector matches nothing.
+func notOffered(selector, pattern string) error {
+	err := fmt.Errorf("-plans: nothing matches %q; -list shows the names", selector)
+	for _, p := range possiblePlans() {
+		if fits, _ := path.Match(pattern, results.Flat(p.name)); !fits { // it was tried
+			continue
+		}
+		switch why := p.refusal(); {
+		case !p.accepted():
+			err = fmt.Errorf("-plans: the suite does not make %s; -list shows the names", p.name)
+		case why != "":
+			return fmt.Errorf("-plans: the server does not register the clients of %s: %s", p.name, why)
+		}
+	}
+	return err
 }
 
 // selected reports whether a pattern means the plan. A star alone does not mean the plans of ecosystems, which are judged
