@@ -27,5 +27,6 @@ func consentAPIs() []Item {
 		{ID: "LC-64", Section: "docs/api/consents-v1.yaml", Requires: "questions and answers are those of the contract; mutual TLS is the only way"},
 		{ID: "LC-65", Section: "docs/configuration.md, consents", Requires: "a source is whole or not there; what is wrong with it stops the start and names its key"},
 		{ID: "LC-66", Section: "examples/consent-source", Requires: "the example serves the contract"},
+		{ID: "LC-67", Section: "docs/consents.md", Requires: "at each node a consent of another client, an unknown and an ended one are refused, and nothing is kept of what is"},
 	}
 }
