@@ -2,6 +2,7 @@
 package adminlistener
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"

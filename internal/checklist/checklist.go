@@ -45,9 +45,10 @@ type Group struct {
 // Groups lists everything, in the order of the page.
 func Groups() []Group {
 	return slices.Concat(securityProfile(), foundations(), openID(), transport(), rules(), attacks(), field(), people(), brand(),
-		display(), audited(), account(), handedOff(), presets(), ecosystemClaims(), consents(), directories(), pipelined(), resourceServers(), relyingParty(), customersLeft(), relyingPartyWeb(), relyingPartyPlans(), ecosystemsRest(), upstreamLogins(), measured(), administered(),
-		consoled(), severalIssuers(), reloaded(), releases(), deployed(), checked(), administeredRest(), issuersMeasured(), relyingPartyPeers())
-		consoled(), severalIssuers(), reloaded(), releases(), deployed(), checked(), firstNight(), relyingPartyPeers())
+		display(), audited(), account(), handedOff(), presets(), ecosystemClaims(), consents(), directories(), pipelined(),
+		resourceServers(), relyingParty(), customersLeft(), relyingPartyWeb(), relyingPartyPlans(), ecosystemsRest(), upstreamLogins(),
+		measured(), administered(), consoled(), severalIssuers(), reloaded(), releases(), deployed(), checked(), administeredRest(),
+		issuersMeasured(), firstNight(), relyingPartyPeers())
 }
 
 // Items lists the items of all groups.
