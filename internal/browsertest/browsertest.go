@@ -41,9 +41,9 @@ type Browser struct {
 }
 
 // Open starts a browser that ends with the test; its page has 1280 by 800 CSS pixels and light colours. It trusts
-// certificate by its public key, whatever its issuer; with nil only the system's CAs are trusted. Without Chromium
+// certificates by their public keys, whoever issued them; with none only the system's CAs are trusted. Without Chromium
 // the test fails.
-func Open(t testing.TB, certificate *x509.Certificate) *Browser {
+func Open(t testing.TB, certificates ...*x509.Certificate) *Browser {
 	t.Helper()
 	flags := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(find(t)),
@@ -60,10 +60,13 @@ func Open(t testing.TB, certificate *x509.Certificate) *Browser {
 	if os.Geteuid() == 0 {
 		flags = append(flags, chromedp.NoSandbox) // Chromium's sandbox cannot be made by root
 	}
-	if certificate != nil {
+	var trusted []string
+	for _, certificate := range certificates {
 		digest := sha256.Sum256(certificate.RawSubjectPublicKeyInfo)
-		flags = append(flags,
-			chromedp.Flag("ignore-certificate-errors-spki-list", base64.StdEncoding.EncodeToString(digest[:])))
+		trusted = append(trusted, base64.StdEncoding.EncodeToString(digest[:]))
+	}
+	if len(trusted) > 0 {
+		flags = append(flags, chromedp.Flag("ignore-certificate-errors-spki-list", strings.Join(trusted, ",")))
 	}
 	allocator, end := chromedp.NewExecAllocator(context.Background(), flags...)
 	t.Cleanup(end)

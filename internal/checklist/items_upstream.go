@@ -26,6 +26,7 @@ func upstreamLogin() []Item {
 		{ID: "KY-14", Section: "OWASP ASVS 5.0 §13.1", Requires: "a provider that could not work, or would be weak without its being said, stops the start by its key; client secrets are none"},
 		{ID: "KY-15", Section: "RFC 7523 §2.2, RFC 8705 §2", Requires: "the server authenticates by its HSM's key or a certificate, as they are at the moment"},
 		{ID: "KY-16", Section: "OpenID Connect Discovery 1.0 §4.3", Requires: "doctor says whether the provider answers and fits, and what will not work"},
+		{ID: "KY-17", Section: "OpenID Connect Core §3.1", Requires: "users sign in at node-oidc-provider, in a real browser, and what it says of the sign-in counts; answers of others, and a no, do not"},
 		{ID: "KY-18", Section: "OWASP ASVS 5.0 §15.2.2", Requires: "what comes from the provider is bounded"},
 		{ID: "KY-19", Section: "OWASP ASVS 5.0 §1.3.6", Requires: "the provider is reached at public addresses and at those that the operator names, and redirects are not followed"},
 	}

@@ -11,23 +11,31 @@ import (
 	"time"
 
 	"countersign/bench/servers"
+	"countersign/internal/browsertest"
 	"countersign/rp/client"
 	"countersign/rs"
 )
 
 // TestNodeOIDCProvider: our relying party and our resource server with node-oidc-provider, which demands its nonces in DPoP proofs.
 //
-// Covers: RX-04, RX-05, RX-06, RX-07.
+// Covers: RX-04, RX-05, RX-06, RX-07, KY-17.
 func TestNodeOIDCProvider(t *testing.T) {
 	s := newSite(t)
 	peer := &servers.Server{Alg: "PS256"}
 	l := lab(t)
-	if err := l.NodeOIDCProvider(t.Context(), peer, "BACKCHANNEL="+s.backchannel(), "NODE_EXTRA_CA_CERTS="+s.certificate()); err != nil {
-		t.Fatalf("node-oidc-provider: %v; the first time npm needs the network", err)
-	}
+	b := newBank(t, peer, filepath.Join(l.Folder, "node-PS256", "tls.crt"), client.Weak{}, "urn:example:high", func(issuer string) {
+		if err := l.NodeOIDCProvider(t.Context(), peer, "BACKCHANNEL="+s.backchannel(), "UPSTREAM="+issuer, "NODE_EXTRA_CA_CERTS="+s.certificate()); err != nil {
+			t.Fatalf("node-oidc-provider: %v; the first time npm needs the network", err)
+		}
+	})
 	t.Cleanup(peer.Close)
 	says(t, filepath.Join(l.Folder, "node-PS256.log"))
 	s.open(peer, filepath.Join(l.Folder, "node-PS256", "tls.crt"), client.Config{}, rs.Weak{})
+	b.story(t, provider{
+		signIn: func(in *browsertest.Browser) { in.Type("#user", "alice"); in.Click("#in") },
+		deny:   func(in *browsertest.Browser) { in.Click("#no") },
+		amr:    "[pwd otp]",
+	})
 	s.story(t)
 	t.Run("refuses a token for another API of the same provider", func(t *testing.T) {
 		tokens, err := s.app.Client().ClientCredentials(t.Context(), client.TokenOptions{Scopes: []string{"accounts"}, Resource: []string{appURL + "/other"}})

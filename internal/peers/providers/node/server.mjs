@@ -4,7 +4,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 
-const { ISSUER, PORT, FOLDER, ALG, BACKCHANNEL } = process.env;
+const { ISSUER, PORT, FOLDER, ALG, BACKCHANNEL, UPSTREAM } = process.env;
 const read = (name) => readFileSync(`${FOLDER}/${name}`);
 const resource = 'https://example.com/api';
 const other = 'https://example.com/other';
@@ -31,7 +31,20 @@ const provider = new Provider(ISSUER, {
       backchannel_logout_session_required: true,
       scope,
     },
+    {
+      client_id: 'countersign',
+      redirect_uris: [`${UPSTREAM}/login/upstream/callback`],
+      grant_types: ['authorization_code'],
+      response_types: ['code'],
+      token_endpoint_auth_method: 'private_key_jwt',
+      token_endpoint_auth_signing_alg: 'ES256',
+      id_token_signed_response_alg: ALG,
+      dpop_bound_access_tokens: true,
+      jwks: { keys: [JSON.parse(read('client.jwk'))] },
+      scope: 'openid',
+    },
   ],
+  acrValues: ['urn:example:high'],
   clientAuthMethods: ['private_key_jwt'],
   enabledJWA: {
     clientAuthSigningAlgValues: ['PS256', 'ES256'],
@@ -39,7 +52,7 @@ const provider = new Provider(ISSUER, {
     dPoPSigningAlgValues: ['PS256', 'ES256'],
   },
   scopes: ['openid', 'accounts'],
-  claims: { openid: ['sub'], accounts: ['name'] },
+  claims: { openid: ['sub', 'amr'], accounts: ['name'] },
   conformIdTokenClaims: false,
   cookies: { keys: ['only for a test on this machine'] },
   pkce: { required: () => true },
@@ -88,9 +101,25 @@ let signIns = 0;
 const answer = provider.callback();
 createServer({ key: read('tls.key'), cert: read('tls.crt') }, (request, response) => {
   if (request.url === '/sign-ins') return response.end(String(signIns));
-  if (request.url.startsWith('/interaction/')) {
+  if (request.url.startsWith('/interaction/')) return interact(request, response);
+  return answer(request, response);
+}).listen(Number(PORT), '127.0.0.1');
+
+// The application's user is signed in without a question; who comes from Countersign has a page to sign in or to refuse.
+async function interact(request, response) {
+  const { params } = await provider.interactionDetails(request, response);
+  if (params.client_id !== 'countersign') {
     signIns += 1;
     return provider.interactionFinished(request, response, { login: { accountId: 'alice' } });
   }
-  return answer(request, response);
-}).listen(Number(PORT), '127.0.0.1');
+  if (request.method !== 'POST') {
+    response.setHeader('content-type', 'text/html');
+    return response.end(`<!doctype html><html lang="en"><title>Sign in</title><link rel="icon" href="data:,"><h1>Who are you?</h1>
+      <form method="post"><input name="user" id="user"><button id="in">Sign in</button><button id="no" name="no" value="1">Do not</button></form>`);
+  }
+  let body = '';
+  for await (const part of request) body += part;
+  const form = new URLSearchParams(body);
+  if (form.has('no')) return provider.interactionFinished(request, response, { error: 'access_denied' });
+  return provider.interactionFinished(request, response, { login: { accountId: form.get('user'), acr: 'urn:example:high', amr: ['pwd', 'otp'] } });
+}
