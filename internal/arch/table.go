@@ -155,10 +155,9 @@ func program() []Package {
 			"internal/directory", "internal/jose", "internal/random", "internal/strictjson", "internal/userimport", "signer", "store",
 		}},
 		{"internal/adminlistener", []string{
-			"internal/admin", "internal/adminapi", "internal/adminapi/access", "internal/adminconsole", "internal/ceremony", "internal/config", "internal/config/certificates",
-			"internal/config/operators", "internal/directory", "internal/jose", "mtls", "signer", "store",
-			"internal/admin", "internal/adminapi", "internal/adminapi/access", "internal/adminconsole", "internal/ceremony", "internal/clienttrust", "internal/config", "internal/config/certificates",
-			"internal/config/operators", "internal/directory", "internal/jose", "internal/listening", "mtls", "signer", "store",
+			"internal/admin", "internal/adminapi", "internal/adminapi/access", "internal/adminconsole", "internal/ceremony",
+			"internal/clienttrust", "internal/config", "internal/config/certificates", "internal/config/operators",
+			"internal/directory", "internal/jose", "mtls", "signer", "store",
 		}},
 		{"internal/operations", []string{
 			"internal/admin", "internal/admin/fault", "internal/console", "internal/jose", "internal/strictjson", "store",
