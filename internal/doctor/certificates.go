@@ -13,7 +13,7 @@ import (
 	"countersign/internal/config/value"
 )
 
-// leastRSA is the length in bits of an RSA key that every client accepts (NIST SP 800-131A Rev. 2 §3).
+// leastRSA is the length in bits of an RSA key that every client accepts (NIST SP 800-131A Rev. 2, section 3).
 const leastRSA = 2048
 
 // accepted looks for what has clients refuse a server's certificate that is valid.
