@@ -5,9 +5,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -46,7 +49,7 @@ func (h *port) accept() error {
 		if errors.Is(err, net.ErrClosed) {
 			return nil
 		}
-		if passing, ok := errors.AsType[net.Error](err); !ok || !passing.Temporary() { //nolint:staticcheck // as net/http does
+		if !passing(err) {
 			return err
 		}
 		wait = min(max(2*wait, 5*time.Millisecond), longest)
@@ -55,6 +58,12 @@ func (h *port) accept() error {
 		}
 		time.Sleep(wait)
 	}
+}
+
+// passing tells what ends by itself: too many open files, no memory, a client that was gone already.
+func passing(err error) bool {
+	return slices.ContainsFunc([]error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED,
+		syscall.ECONNRESET, syscall.EINTR, os.ErrDeadlineExceeded}, func(one error) bool { return errors.Is(err, one) })
 }
 
 func (h *port) give(connection net.Conn) {

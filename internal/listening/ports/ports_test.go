@@ -29,11 +29,10 @@ import (
 type world struct {
 	*testing.T
 	*ports.Ports
-	certificate tls.Certificate
-	roots       *x509.CertPool
-	log         *output
-	stop        context.CancelFunc
-	ended       chan error
+	roots *x509.CertPool
+	log   *output
+	stop  context.CancelFunc
+	ended chan error
 }
 
 type output struct {
