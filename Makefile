@@ -45,7 +45,7 @@ SOURCES := go.mod go.sum $(shell find cmd ciba dpop fapi internal jar mtls rp si
 
 # Packages whose tests race goroutines against each other: they are tested with the race detector, the others without it.
 RACE = ./store/... ./signer/... ./fapi/... ./ciba/... ./dpop/... ./mtls/... ./rp/... ./rs/... \
-	$(addprefix ./internal/,auditlog availability ceremony directory flowclient keyset limit metrics outbound serve)
+	$(addprefix ./internal/,auditlog availability ceremony directory flowclient hosts keyset limit listening/ports metrics outbound reread serve)
 # Measures answers in milliseconds: it is tested by itself.
 ALONE = ./bench/abuse
 PLAIN = $$($(GO) list ./... | grep -vxF "$$($(GO) list $(RACE) $(ALONE))")

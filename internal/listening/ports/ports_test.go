@@ -169,6 +169,9 @@ func load(t *testing.T, address func() string) (stop func()) {
 		})
 	}
 	return func() {
+		for began := time.Now(); sent.Load() < 100 && time.Since(began) < 20*time.Second; {
+			time.Sleep(time.Millisecond)
+		}
 		ended.Store(true)
 		all.Wait()
 		if sent.Load() < 100 || lost.Load() > 0 {
