@@ -164,8 +164,8 @@ conformance-rp: toolchain ## Run the OpenID conformance suite's plans for relyin
 schemathesis: packages-test toolchain ## Send the APIs for a login and an application of one's own what their OpenAPI descriptions allow, and what not: a part of make test
 	$(GO) test -count=1 -v -run '^(TestKE46|TestKF23)' ./cmd/countersign
 
-checklist: packages-test toolchain ## Run the numbered tests and write docs/conformance.md from what they came to
-	$(GO) run ./internal/checklist/generate -write docs/conformance.md
+checklist: packages-test toolchain ## Run the numbered tests and write docs/conformance.md from what they came to: [ONLY='TestNM15|TestKA15' for these alone]
+	$(GO) run ./internal/checklist/generate -write docs/conformance.md -only '$(ONLY)'
 
 fuzz: toolchain ## Run every fuzz target for FUZZTIME (60s)
 	@grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u | while read -r package; do \

@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 1022 {
+	if len(seen) != 1052 {
 		t.Errorf("%d items", len(seen))
 	}
 }
