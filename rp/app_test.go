@@ -209,6 +209,24 @@ func TestRP71Handler(t *testing.T) {
 		}
 		v.wants(v.post("/auth/callback", form, func(r *http.Request) { r.Header.Set("Origin", p.Issuer) }), http.StatusOK, "sub-alice")
 	})
+	t.Run("accepts a post from the provider's page that brings no cookie of SameSite=Lax", func(t *testing.T) {
+		v := s.user()
+		form := p.Login(v.step("/"))
+		v.jar.withholds = func(c *http.Cookie) bool { return !strings.Contains(c.Name, "login-") }
+		answered := v.post("/auth/callback", form, func(r *http.Request) { r.Header.Set("Origin", p.Issuer) })
+		v.jar.withholds = nil
+		v.wants(answered, http.StatusOK, "sub-alice")
+	})
+	t.Run("refuses a post from the provider's page that brings no cookie at all, and begins no session", func(t *testing.T) {
+		v := s.user()
+		form := p.Login(v.step("/"))
+		v.jar.withholds = func(*http.Cookie) bool { return true }
+		v.wants(v.post("/auth/callback", form, func(r *http.Request) { r.Header.Set("Origin", p.Issuer) }), http.StatusBadRequest, "")
+		v.jar.withholds = nil
+		if got := v.get("/open"); strings.Contains(got.body, "sub-alice") {
+			t.Errorf("somebody is signed in: %s", got.body)
+		}
+	})
 	t.Run("refuses other paths, methods and issuers", func(t *testing.T) {
 		u.wants(u.get("/auth/other"), http.StatusNotFound, "There is nothing here")
 		u.wants(u.get("/auth/login?iss=https://evil.example"), http.StatusBadRequest, "cannot be answered")

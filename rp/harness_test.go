@@ -13,6 +13,7 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -212,6 +213,17 @@ type jar struct {
 	*cookiejar.Jar
 	mu     sync.Mutex
 	blocks func(*http.Cookie) bool
+	// withholds says which cookies are not sent to the callback, as a browser does with those of SameSite=Lax in a post from another site.
+	withholds func(*http.Cookie) bool
+}
+
+// Cookies implements [http.CookieJar].
+func (j *jar) Cookies(u *url.URL) []*http.Cookie {
+	cookies := j.Jar.Cookies(u)
+	if j.withholds == nil || u.Path != "/auth/callback" {
+		return cookies
+	}
+	return slices.DeleteFunc(cookies, j.withholds)
 }
 
 // SetCookies implements [http.CookieJar].
