@@ -70,11 +70,13 @@ func TestGrants(t *testing.T) {
 		{[]string{"--person", "alice", "--since", "30d"}, "new active"},
 		{[]string{"--since", "150m"}, "new active, other expired"},
 		{[]string{"--until", now.AddDate(0, 0, -30).Format(time.DateOnly)}, "old active"},
-		{[]string{"--client", "nobody"}, ""},
 	} {
 		if got := ids(test.arguments...); got != test.want {
 			t.Errorf("%q: %q, want %q", test.arguments, got, test.want)
 		}
+	}
+	if out := command(exitError, "grants", "list", "--client", "nobody"); !strings.Contains(out, `there is no client "nobody"`) {
+		t.Errorf("of a client that there is not: %q", out)
 	}
 	if table := command(0, "grants", "list", "--limit", "1"); !strings.Contains(table, "SUBJECT") || !strings.Contains(table, "openid accounts") ||
 		!strings.Contains(table, "there may be more") || strings.Contains(table, "other") {
