@@ -35,18 +35,12 @@ func (r *Recorder) Message(
 	if err != nil {
 		return store.Evidence{}, err
 	}
-	return r.signedBy(ctx, audit.Event{Kind: kind, ClientID: clientID, Message: message, Reference: audit.ReferenceOf(jws)}, key)
+	return r.SignedBy(ctx, audit.Event{Kind: kind, ClientID: clientID, Message: message, Reference: audit.ReferenceOf(jws)}, key)
 }
 
-// SignedBy makes evidence of a message in any form and the key that signed it. subject is the user whom it is about, or empty where that is
-// not known (yet): see [About] and [Reference].
-func (r *Recorder) SignedBy(
-	ctx context.Context, kind audit.Kind, clientID, subject string, key jose.Key, message audit.Message,
-) (store.Evidence, error) {
-	return r.signedBy(ctx, audit.Event{Kind: kind, ClientID: clientID, Message: message, Subject: subject}, key)
-}
-
-func (r *Recorder) signedBy(ctx context.Context, logged audit.Event, key jose.Key) (store.Evidence, error) {
+// SignedBy makes evidence of a message in any form and the key that signed it. The event has its kind, the client, the message, and the user
+// and the consent that it is about, or nothing where these are not known (yet): see [About], [OfConsent] and [Reference].
+func (r *Recorder) SignedBy(ctx context.Context, logged audit.Event, key jose.Key) (store.Evidence, error) {
 	jwk, err := json.Marshal(key)
 	if err != nil {
 		return store.Evidence{}, err

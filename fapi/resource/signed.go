@@ -104,8 +104,9 @@ func (h *Handler) checkMessage(
 		return httpsig.Signature{}, nil, refused(fmt.Errorf("%w: a key for %s does not belong to the client's profile",
 			httpsig.ErrRefused, algorithm))
 	}
-	kept, err := h.config.Evidence.SignedBy(ctx, audit.HTTPRequest, access.ClientID, access.Subject, key,
-		audit.NewHTTPMessage(base, algorithm, found.Value))
+	kept, err := h.config.Evidence.SignedBy(ctx, audit.Event{
+		Kind: audit.HTTPRequest, ClientID: access.ClientID, Subject: access.Subject, Message: audit.NewHTTPMessage(base, algorithm, found.Value),
+	}, key)
 	if err != nil {
 		return httpsig.Signature{}, nil, err
 	}
@@ -150,6 +151,8 @@ func (h *Handler) signAnswer(
 	if err != nil {
 		return store.Evidence{}, err
 	}
-	return h.config.Evidence.SignedBy(ctx, audit.HTTPResponse, access.client.ID, access.Subject, public,
-		audit.NewHTTPMessage(base, string(key.Algorithm), value))
+	return h.config.Evidence.SignedBy(ctx, audit.Event{
+		Kind: audit.HTTPResponse, ClientID: access.client.ID, Subject: access.Subject,
+		Message: audit.NewHTTPMessage(base, string(key.Algorithm), value),
+	}, public)
 }

@@ -216,16 +216,11 @@ func (i *Issuer) SignMessage(ctx context.Context, c *client.Client, m Message) (
 	if err != nil {
 		return "", store.Evidence{}, err
 	}
-	kept, err := i.Evidence.SignedBy(ctx, m.Kind, c.ID, m.Subject, public, message)
+	kept, err := i.Evidence.SignedBy(ctx, audit.Event{
+		Kind: m.Kind, ClientID: c.ID, Message: message, Subject: m.Subject, Consent: m.Consent,
+	}, public)
 	if err != nil {
 		return "", store.Evidence{}, err
-	}
-	if m.Consent != "" {
-		of, err := event.OfConsent(m.Consent, []store.Evidence{kept})
-		if err != nil {
-			return "", store.Evidence{}, err
-		}
-		kept = of[0]
 	}
 	sent, err := i.encrypt(ctx, c, m.Encryption, signed)
 	return sent, kept, err

@@ -116,16 +116,16 @@ func (e Entry) About() map[string]string {
 	return members
 }
 
-// Consent is the consent that the entry's message is about; empty where there is none, or it was erased.
-func (e Entry) Consent() string {
+// Whose is the user whom the entry is about, and the consent that its message is about; empty where there is none, or it was erased.
+func (e Entry) Whose() (subject, consent string) {
 	if e.Personal == nil {
-		return ""
+		return "", ""
 	}
 	part, err := e.about()
 	if err != nil {
-		return ""
+		return "", ""
 	}
-	return part.Consent
+	return part.Subject, part.Consent
 }
 
 // Everything is the detail with what the entry has about a person.

@@ -74,7 +74,8 @@ func (e Erasure) owned(ctx context.Context, s store.Audit, waiting []store.Evide
 			return nil
 		}
 		if entry, err := audit.ParseEntry(Shown(line)); err == nil { // verify says what is wrong with it
-			note(entry.About()["subject"], entry.Detail)
+			subject, _ := entry.Whose()
+			note(subject, entry.Detail)
 		}
 		return nil
 	})
@@ -125,7 +126,11 @@ func Erase(ctx context.Context, s store.Audit, what Erasure, now time.Time, dry 
 			return nil
 		}
 		read, err := audit.ParseEntry(Shown(line))
-		if err != nil || !what.chooses(entry{read.About()["subject"], read.Reference, read.Consent(), read.At}, of) { // verify says what is wrong with it
+		if err != nil { // verify says what is wrong with it
+			return nil
+		}
+		subject, consent := read.Whose()
+		if !what.chooses(entry{subject, read.Reference, consent, read.At}, of) {
 			return nil
 		}
 		found[line.Chain] = append(found[line.Chain], line.Sequence)
