@@ -41,7 +41,7 @@ func (c *collector) rules(config *Config) {
 	for _, p := range config.Metrics.Problems(config.Telemetry.OTLPEndpoint != "") {
 		c.add("metrics."+p.Key, quote(p.Value), "%s", p.Text)
 	}
-	for _, p := range config.Admin.Problems(config.Listen.Address, config.ListenMTLS.Address, config.Metrics.Listen) {
+	for _, p := range config.Admin.Problems() {
 		c.add("admin."+p.Key, quote(p.Value), "%s", p.Text)
 	}
 	for _, p := range issuers.Problems(config.Issuers) {

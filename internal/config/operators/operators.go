@@ -42,8 +42,8 @@ type Problem struct {
 // Roles are those that an operator may have.
 func Roles() []string { return []string{"reader", "client_manager", "security_officer"} }
 
-// Problems lists what is wrong; others are the addresses of the other listeners.
-func (a Admin) Problems(others ...string) (problems []Problem) {
+// Problems lists what is wrong.
+func (a Admin) Problems() (problems []Problem) {
 	add := func(key, value, text string) { problems = append(problems, Problem{key, value, text}) }
 	files := []struct{ key, value string }{
 		{"certificate_file", string(a.CertificateFile)}, {"key_file", string(a.KeyFile)}, {"client_ca_file", string(a.ClientCAFile)},
@@ -68,11 +68,6 @@ func (a Admin) Problems(others ...string) (problems []Problem) {
 	}
 	if _, port, err := net.SplitHostPort(a.Listen); err != nil || port == "" || strings.HasPrefix(a.Listen, "unix:") {
 		add("listen", a.Listen, `not a host and a port, such as "127.0.0.1:9443"`)
-	}
-	for _, other := range others {
-		if other != "" && other == a.Listen {
-			add("listen", a.Listen, "is the address of another listener: the admin API has one of its own")
-		}
 	}
 	for _, file := range files {
 		if file.value == "" {
