@@ -123,9 +123,9 @@ func (s *sites) named(server string) *Site {
 }
 
 // Handler answers on the listener for browsers, or with certificates on the one for client certificates. Unless an ingress terminates
-// TLS in front of it, as ingress says at each request, a request that came on a connection for another issuer's host is refused with 421, as is one for a host that
-// nobody has (RFC 9110 §15.5.20): clients put requests for several hosts on one HTTP/2 connection (RFC 9113 §9.1.1), and the
-// certificate that a client has shown there it has shown to one issuer alone.
+// TLS in front of it, as ingress says at each request, a request that came on a connection for another issuer's host is refused with
+// 421, as is one for a host that nobody has (RFC 9110 §15.5.20): clients put requests for several hosts on one HTTP/2 connection
+// (RFC 9113 §9.1.1), and the certificate that a client has shown there it has shown to one issuer alone.
 func (t *Table) Handler(certificates bool, ingress func() bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for {

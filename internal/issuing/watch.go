@@ -77,6 +77,8 @@ func (v *Issuers) take(ctx context.Context, told bool) {
 	case err == nil:
 		w.used = content
 		v.found("")
+		v.limits.Store(&all[0].Config.Limits)
+		all[0].Config = v.Main // which its own server reads again
 		v.want(ctx, all)
 	default:
 		w.refused, w.seen = content, content
@@ -108,8 +110,8 @@ func (v *Issuers) found(problem string) {
 	}
 }
 
-// read reads the list of issuers and their configurations, with what they have from the main file. What of that needs a restart, and
-// the issuer of the main file, stay as they are.
+// read reads the list of issuers and their configurations, with what they have from the main file. What of that needs a restart stays
+// as it is.
 func (v *Issuers) read(ctx context.Context) ([]issuers.Issuer, error) {
 	named, err := config.LoadValues(v.watch.main)
 	if err != nil {
@@ -131,9 +133,6 @@ func (v *Issuers) read(ctx context.Context) ([]issuers.Issuer, error) {
 	if err := v.Config.Check(ctx, all); err != nil {
 		return nil, err
 	}
-	limits := main.Limits
-	v.limits.Store(&limits)
-	all[0].Config = v.Main
 	return all, nil
 }
 

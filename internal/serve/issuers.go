@@ -20,7 +20,6 @@ import (
 	"countersign/internal/memory"
 	"countersign/internal/observing"
 	"countersign/internal/reread"
-	"countersign/internal/systemd"
 	"countersign/mtls"
 	"countersign/store"
 )
@@ -96,11 +95,7 @@ func (s *server) runSeveral(ctx context.Context, started time.Time) (err error) 
 	})
 	running.Go(func() {
 		reread.Run(background, s.Reload, func(ctx context.Context, told bool) {
-			if told {
-				s.log.InfoContext(ctx, "SIGHUP; reading changed files again")
-				warn(s.log, "systemd notification failed", systemd.Notify(systemd.Reloading))
-				defer func() { warn(s.log, "systemd notification failed", systemd.Notify(systemd.Ready)) }()
-			}
+			defer reloading(ctx, told, s.log)()
 			all.Check(ctx, told)
 		})
 	})

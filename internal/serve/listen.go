@@ -2,7 +2,6 @@ package serve
 
 import (
 	"context"
-	"countersign/internal/handshakes"
 	"crypto/tls"
 	stdlog "log"
 	"log/slog"
@@ -13,6 +12,7 @@ import (
 
 	"countersign/internal/adminlistener"
 	"countersign/internal/config"
+	"countersign/internal/handshakes"
 	"countersign/internal/listening/bounded"
 	"countersign/internal/listening/ports"
 	"countersign/internal/systemd"

@@ -36,12 +36,18 @@ func (s *server) warning() string {
 
 // check reads what has changed again: the configuration, or else what is read again on its own account.
 func (s *server) check(ctx context.Context, told bool) {
-	if told {
-		s.log.InfoContext(ctx, "SIGHUP; reading changed files again")
-		warn(s.log, "systemd notification failed", systemd.Notify(systemd.Reloading))
-		defer func() { warn(s.log, "systemd notification failed", systemd.Notify(systemd.Ready)) }()
-	}
+	defer reloading(ctx, told, s.log)()
 	s.checkFiles(ctx, told)
+}
+
+// reloading tells systemd and the log that somebody has told the server to read files again, until the end that it returns.
+func reloading(ctx context.Context, told bool, log *slog.Logger) (end func()) {
+	if !told {
+		return func() {}
+	}
+	log.InfoContext(ctx, "SIGHUP; reading changed files again")
+	warn(log, "systemd notification failed", systemd.Notify(systemd.Reloading))
+	return func() { warn(log, "systemd notification failed", systemd.Notify(systemd.Ready)) }
 }
 
 // checkFiles is check without a word.
