@@ -55,7 +55,7 @@ func (h softwareHSM) served(t *testing.T, m *machine.Machine, dropIn string) (re
 		}
 	}
 	m.Run(t, "systemctl daemon-reload; systemctl start countersign")
-	ready, _ = m.Try(t, `for i in $(seq 40); do curl --fail --silent --cacert /etc/countersign/tls/server.crt https://localhost:8443/health/ready && break; sleep 0.25; done || true`)
+	ready, _ = m.Try(t, `for i in $(seq 40); do curl --fail --silent --cacert /etc/countersign/tls/server.crt https://localhost:8443/health/ready && break; sleep 0.25; done`)
 	log, _ = m.Try(t, "journalctl -q -o cat -u countersign | tail -40")
 	return ready, log
 }

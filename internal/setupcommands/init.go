@@ -127,16 +127,26 @@ func (c Init) filled() Init {
 	return c
 }
 
-// production writes a configuration from the flags.
-func (c Init) production(p *usercommands.Program) error {
-	if problems := issuers.Problems([]issuers.Issuer{{Name: c.Name}}); c.Name != "" && len(problems) > 0 {
+// further says what is wrong with the name of a further issuer.
+func (c Init) further() error {
+	if problems := issuers.Problems([]issuers.Issuer{{Name: c.Name}}); len(problems) > 0 {
 		return admin.Usagef("--name %s: %s", c.Name, problems[0].Text)
 	}
-	if c.Name == strings.TrimSuffix(layout.File, ".toml") && c.Name != "" {
+	if c.Name == strings.TrimSuffix(layout.File, ".toml") {
 		return admin.Usagef("--name %s: its file would be that of the service; choose another", c.Name)
 	}
-	if c.Name != "" && !c.System {
+	if !c.System {
 		return admin.Usagef("--name is for a further issuer of a service: give --system too")
+	}
+	return nil
+}
+
+// production writes a configuration from the flags.
+func (c Init) production(p *usercommands.Program) error {
+	if c.Name != "" {
+		if err := c.further(); err != nil {
+			return err
+		}
 	}
 	c = c.filled()
 	var missing []string

@@ -39,7 +39,10 @@ type consentsList struct {
 func (c consentsList) Run(ctx context.Context, p *Program) error {
 	return p.Operate(ctx, func(a operations.Operations) error {
 		listed, err := a.ListConsents(ctx, admin.Selection{User: c.User, Client: c.Client, Limit: c.Limit})
-		if err = cmp.Or(err, known(ctx, a.Client, c.Client, len(listed))); err != nil {
+		if err != nil {
+			return err
+		}
+		if err := known(ctx, a.Client, c.Client, len(listed)); err != nil {
 			return err
 		}
 		header := []string{"CONSENT", "CLIENT", "KIND", "STATUS", "SUBJECT", "CREATED", "CHANGED"}

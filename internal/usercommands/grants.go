@@ -70,7 +70,10 @@ type grantsList struct {
 func (c grantsList) Run(ctx context.Context, p *Program) error {
 	return p.Operate(ctx, func(a operations.Operations) error {
 		listed, err := a.Grants(ctx, c.chosen())
-		if err = cmp.Or(err, known(ctx, a.Client, c.Client, len(listed))); err != nil {
+		if err != nil {
+			return err
+		}
+		if err := known(ctx, a.Client, c.Client, len(listed)); err != nil {
 			return err
 		}
 		c.full(p, len(listed))
@@ -89,7 +92,10 @@ type grantsConsents struct {
 func (c grantsConsents) Run(ctx context.Context, p *Program) error {
 	return p.withAdmin(ctx, func(a *admin.Admin) error {
 		listed, err := a.Consents(ctx, c.chosen())
-		if err = cmp.Or(err, known(ctx, a.Client, c.Client, len(listed))); err != nil {
+		if err != nil {
+			return err
+		}
+		if err := known(ctx, a.Client, c.Client, len(listed)); err != nil {
 			return err
 		}
 		c.full(p, len(listed))

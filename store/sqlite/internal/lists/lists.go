@@ -20,8 +20,7 @@ type Of[T any] struct {
 
 // Lists has the verbs of lists; see [store.Lists].
 type Lists struct {
-	// Read does the work of a verb that changes nothing.
-	Read    func(ctx context.Context, verb string, work func(*connection.Conn) error) error
+	Read    reader
 	Clients Of[store.Client]
 	Users   Of[store.User]
 	Tokens  Of[store.InitialToken]
