@@ -101,28 +101,6 @@ type OneTime struct {
 	Until time.Time
 }
 
-// Evidence is an event for the audit log. Its verb stores it in its own transaction, so that no outcome lacks its
-// evidence; it is pending until a node appends it to its chain.
-type Evidence struct {
-	// ID is given by the store.
-	ID int64
-	// Chain names the chain that it belongs in; when it is empty, the first node to seal it takes it.
-	Chain string
-	At    time.Time
-	// Body is what is to be logged, as its owner encodes it; the store does not look inside.
-	Body json.RawMessage
-}
-
-// AuditLine is a line of the audit log, as its owner writes it.
-type AuditLine struct {
-	Chain string
-	// Sequence counts the lines of a chain from 1.
-	Sequence uint64
-	Text     string
-	// Personal is what the line has about a person, which is not in its text and can be erased; empty for nothing.
-	Personal string
-}
-
 // Request is a pushed authorization request (RFC 9126).
 type Request struct {
 	// ID is the digest of the request_uri.
@@ -311,97 +289,6 @@ type Issued struct {
 	Reuse []Evidence
 }
 
-// Client is a registered client. Metadata is encoded by its owner (RFC 7591 names).
-type Client struct {
-	ID       string
-	Profile  string
-	Metadata json.RawMessage
-	Disabled bool
-	// AccessToken is the digest of the registration access token (RFC 7592 §3), or zero for a client that an
-	// operator registered.
-	AccessToken Digest
-	// Organisation names who registered the client dynamically, or is empty.
-	Organisation string
-	// Directory is what a directory knows the client by; see [Directories].
-	Directory DirectoryEntry
-	// Suspended is why the directory keeps the client from being served, or empty. [Directories.PutStanding] alone changes it.
-	Suspended string
-	// Version is 1 at first and grows by one with each change; see [Clients.PutClient].
-	Version   int
-	CreatedAt time.Time
-	UpdatedAt time.Time
-}
-
-// InitialToken lets its holder register clients (RFC 7591 §3).
-type InitialToken struct {
-	// ID is the digest of the initial access token.
-	ID Digest
-	// Organisation names the holder; it is unique among the tokens and passed on to the clients.
-	Organisation string
-	// Profile is the profile of the clients that are registered with it, or empty for the server's choice.
-	Profile string
-	// Remaining is how many clients may still be registered.
-	Remaining int
-	CreatedAt time.Time
-	ExpiresAt time.Time
-}
-
-// Registrar is who registers a client dynamically. Exactly one of Token and Quota is set.
-type Registrar struct {
-	// Token is the digest of an initial access token.
-	Token Digest
-	// Quota bounds how many clients the organisation of the new client may have, for one that proved itself
-	// by a certificate.
-	Quota int
-	// OnePerSoftware refuses a client whose directory's software has a client already.
-	OnePerSoftware bool
-	// OneTimes are consumed by the registration: the jti of what it was asked by.
-	OneTimes []OneTime
-}
-
-// User is an end-user who can sign in.
-type User struct {
-	// Subject is the stable identifier; it is never reassigned.
-	Subject  string
-	Username string
-	// Password is an Argon2id hash in PHC form, or empty.
-	Password string
-	// UserCode is the Argon2id hash of the code that a client must send to ask this user over the backchannel
-	// (CIBA Core §7.1), or empty.
-	UserCode string
-	// Claims are the OpenID Connect claims about the user, a JSON object.
-	Claims    json.RawMessage
-	Disabled  bool
-	CreatedAt time.Time
-	UpdatedAt time.Time
-	// ErasedAt is when the user was erased (see [DataSubjects]): only the subject is left. Zero for every other user.
-	ErasedAt time.Time
-	// Epoch counts how often all sessions of the user were ended at once, from 1; see [Session].Epoch. The store counts.
-	Epoch int64
-	// BrowsersFrom is when the user had all browsers forgotten (see [Accounts]): what knows a browser from before it does not
-	// count. Zero for never.
-	BrowsersFrom time.Time
-}
-
-// Key is the record of a signing key; the key itself never leaves its HSM.
-type Key struct {
-	// ID is the kid: the RFC 7638 thumbprint of the public key.
-	ID string
-	// Algorithm is the one JWS algorithm of the key.
-	Algorithm string
-	// Uses names what the key may sign.
-	Uses []string
-	// State is "published", "active", "retiring" or "destroyed".
-	State string
-	// URIs are RFC 7512 addresses of the key, one for each HSM that holds it.
-	URIs []string
-	// Public is the public key as a JWK.
-	Public      json.RawMessage
-	CreatedAt   time.Time
-	ActivatedAt time.Time
-	RetiredAt   time.Time
-}
-
 // Requests are the verbs from the pushed request to the decision.
 type Requests interface {
 	// Push stores a request with its evidence and consumes the one-time values, all or nothing.
@@ -476,104 +363,12 @@ type OneTimes interface {
 	ConsumeOneTime(ctx context.Context, oneTimes ...OneTime) error
 }
 
-// Clients are the verbs of client registration.
-type Clients interface {
-	// Client reads one client, disabled or not; ErrNotFound.
-	Client(ctx context.Context, id string) (Client, error)
-	// Clients lists all in the order of their identifiers.
-	Clients(ctx context.Context) ([]Client, error)
-	// PutClient inserts a client whose Version is 1, or replaces the one whose stored version is one less, with the evidence;
-	// ErrConflict otherwise.
-	PutClient(ctx context.Context, client Client, evidence ...Evidence) error
-	// RegisterClient inserts a client for a registrar, in one transaction with what allows it: it takes one from
-	// the initial token's Remaining (ErrNotFound, ErrExpired, ErrConsumed when none is left), or holds the
-	// organisation to its quota (ErrConsumed). It consumes the registrar's one-time values, or returns ErrReplayed.
-	// ErrConflict when the client's ID exists, or when its software has one and may have one only. Errors change nothing.
-	RegisterClient(ctx context.Context, client Client, by Registrar) error
-	// DeleteClient removes a client with its backchannel requests, ends all its grants with their codes and tokens, and
-	// deletes the consents given to it, in one transaction; ErrNotFound. The server never assigns the identifier again. by is
-	// stored with the grants that end, as in RevokeGrant, and the evidence in the same transaction.
-	DeleteClient(ctx context.Context, id, by string, evidence ...Evidence) error
-
-	// PutInitialToken inserts a token, or replaces the one of the same organisation, with the evidence.
-	PutInitialToken(ctx context.Context, token InitialToken, evidence ...Evidence) error
-	// InitialToken reads one by its digest; ErrNotFound, and ErrExpired and ErrConsumed with the token.
-	InitialToken(ctx context.Context, id Digest) (InitialToken, error)
-	// InitialTokens lists all in the order of their organisations.
-	InitialTokens(ctx context.Context) ([]InitialToken, error)
-	// DeleteInitialToken removes an organisation's token, with the evidence; ErrNotFound.
-	DeleteInitialToken(ctx context.Context, organisation string, evidence ...Evidence) error
-}
-
-// Audit are the verbs of the audit log: evidence is recorded, is pending, and is appended to the chain of a node.
-type Audit interface {
-	// Record stores evidence on its own, where no other verb does; all of it or none.
-	Record(ctx context.Context, evidence ...Evidence) error
-	// WaitingEvidence lists at most limit pieces of pending evidence, oldest first: those that name it, those
-	// that name none, and those from before orphaned regardless, since their own node has probably failed.
-	WaitingEvidence(ctx context.Context, chain string, orphaned time.Time, limit int) ([]Evidence, error)
-	// AppendAudit appends lines to their one chain and removes the evidence in them from what is pending, in one transaction. It
-	// answers ErrConflict, and changes nothing, when the first line does not follow the chain's last one or when some of
-	// the evidence is no longer pending: another node was first.
-	AppendAudit(ctx context.Context, lines []AuditLine, taken ...int64) error
-	// AuditHeads returns the last line of each chain, in the order of their names.
-	AuditHeads(ctx context.Context) ([]AuditLine, error)
-	// AuditLines lists at most limit lines of a chain after the one with a sequence, in their order.
-	AuditLines(ctx context.Context, chain string, after uint64, limit int) ([]AuditLine, error)
-	// DropAudit removes the lines of a chain that come before a sequence, the last one never, and returns how many they were.
-	// The caller's evidence of why they may go is stored in the same transaction.
-	DropAudit(ctx context.Context, chain string, before uint64, evidence ...Evidence) (int, error)
-	// EraseAudit removes what lines of a chain have about a person, and returns how many lines had something. The caller's evidence
-	// of which they are is stored in the same transaction.
-	EraseAudit(ctx context.Context, chain string, sequences []uint64, evidence ...Evidence) (int, error)
-}
-
 // Seeds are the verbs of the server's own random values that all nodes share and that sign nothing for others:
 // what nonces and pairwise subjects are derived from.
 type Seeds interface {
 	// Seed returns the value stored under a name. When there is none, it stores fresh and returns that: of all
 	// callers the first one's value stays.
 	Seed(ctx context.Context, name string, fresh []byte) ([]byte, error)
-}
-
-// Users are the verbs of the built-in user directory.
-type Users interface {
-	// User reads by subject; ErrNotFound.
-	User(ctx context.Context, subject string) (User, error)
-	// UserByName reads by user name, compared as stored; ErrNotFound.
-	UserByName(ctx context.Context, username string) (User, error)
-	// Users lists all in the order of their names.
-	Users(ctx context.Context) ([]User, error)
-	// PutUser inserts or replaces by subject, with the evidence; ErrConflict when the name belongs to another subject, or when the user was
-	// erased. ErasedAt and BrowsersFrom are not stored by it.
-	PutUser(ctx context.Context, user User, evidence ...Evidence) error
-	// ReplaceUser is PutUser for a user who exists and whose UpdatedAt is still before: of all callers that read the same one wins.
-	// ErrRevoked otherwise, ErrConflict as in PutUser.
-	ReplaceUser(ctx context.Context, user User, before time.Time, evidence ...Evidence) error
-}
-
-// Keys are the verbs of the signing keys' states, the same on all nodes.
-type Keys interface {
-	// Keys lists every key that is not destroyed, oldest first.
-	Keys(ctx context.Context) ([]Key, error)
-	// DestroyedKeys lists the others, of which the public half is still known, oldest first.
-	DestroyedKeys(ctx context.Context) ([]Key, error)
-	// AddKey inserts a key, with the evidence; ErrConflict when its ID exists.
-	AddKey(ctx context.Context, key Key, evidence ...Evidence) error
-	// MoveKey changes a key's state if it is still from, and stores at as its ActivatedAt (to "active") or
-	// RetiredAt (to "retiring" or "destroyed"), with the evidence; ErrConflict otherwise, ErrNotFound for an unknown key.
-	MoveKey(ctx context.Context, id, from, to string, at time.Time, evidence ...Evidence) error
-	// SetKeyURIs replaces a key's addresses if they are still from, with the evidence; ErrConflict otherwise, ErrNotFound for an unknown
-	// or destroyed key.
-	SetKeyURIs(ctx context.Context, id string, from, to []string, evidence ...Evidence) error
-}
-
-// KeyOrdered is a store that keeps records in the order of their keys, so that to store those together that are made together
-// costs less. It gains from identifiers and secrets that begin with the time; others gain nothing.
-type KeyOrdered interface {
-	Store
-	// KeyOrdered does nothing.
-	KeyOrdered()
 }
 
 // Store is everything. A handler holds just the verbs that it uses, as one of the groups or as an interface of its own; only
