@@ -18,18 +18,25 @@ import (
 	"countersign/internal/jose"
 )
 
-// TestNational: what the suite is told about a plan of each ecosystem, and how its clients are registered.
-func TestNational(t *testing.T) {
+// openBank starts the stand-in of a bank.
+func openBank(t *testing.T) *bank.Bank {
+	t.Helper()
 	opened, err := bank.Listen(time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer opened.Stop()
+	t.Cleanup(func() { opened.Stop() })
 	key, err := jose.NewPrivateKey(jose.PS256)
 	if err != nil {
 		t.Fatal(err)
 	}
 	opened.Open(bank.Config{Organisation: "bank-1", Key: key})
+	return opened
+}
+
+// TestNational: what the suite is told about a plan of each ecosystem, and how its clients are registered.
+func TestNational(t *testing.T) {
+	opened := openBank(t)
 	ca := testAuthority(t)
 	s := server{
 		issuer: "https://localhost:8443", resource: "https://localhost:8443/accounts", mtlsResource: "https://localhost:8444/accounts",

@@ -7,25 +7,14 @@ import (
 	"testing"
 	"time"
 
-	"countersign/conformance/bank"
 	"countersign/conformance/keys"
 	"countersign/fapi/client"
 	"countersign/fapi/profile"
-	"countersign/internal/jose"
 )
 
 // TestOffered: -list shows exactly those plans of ecosystems that the suite makes and whose clients the server's preset takes.
 func TestOffered(t *testing.T) {
-	opened, err := bank.Listen(time.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer opened.Stop()
-	key, err := jose.NewPrivateKey(jose.PS256)
-	if err != nil {
-		t.Fatal(err)
-	}
-	opened.Open(bank.Config{Organisation: "bank-1", Key: key})
+	opened := openBank(t)
 	s := server{issuer: "https://localhost:8443", mtlsResource: "https://localhost:8444/accounts", bank: opened, consents: "https://localhost:8444"}
 	whole, err := selectPlans("fapi1-adv/openbanking_brazil+private_key_jwt+pushed+plain") // its clients have every key that others have
 	if err != nil {

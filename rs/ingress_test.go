@@ -1,7 +1,6 @@
 package rs_test
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
@@ -12,34 +11,15 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"sync"
 	"testing"
 	"time"
 
 	"countersign/fapi/fapitest"
+	"countersign/internal/logbuffer"
 	"countersign/internal/proxies"
 	"countersign/mtls"
 	"countersign/rs"
 )
-
-// output keeps what an ingress logs.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
 
 // writeIdentity writes a certificate and its key, in two files and in one.
 func writeIdentity(t *testing.T, folder, name string, of tls.Certificate) {
@@ -73,7 +53,7 @@ func start(t *testing.T, kind proxies.Kind, folder, port string, a *api) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := &output{}
+	log := &logbuffer.Buffer{}
 	process, err := kind.Start(text, proxies.Place{Folder: folder, Port: port, Backend: backend, Host: "localhost"}, log)
 	if err != nil {
 		t.Fatal(err)

@@ -1,7 +1,6 @@
 package signer
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"countersign/internal/logbuffer"
 )
 
 // faultyHSM is an HSM whose next answers a test decides.
@@ -140,7 +141,7 @@ func TestReplicaFails(t *testing.T) {
 // TestReplicaRests: an HSM that fails again and again is left alone, is probed, and serves again.
 func TestReplicaRests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &lockedBuffer{}
+		log := &logbuffer.Buffer{}
 		_, a, b, key := two(t, slog.New(slog.NewTextHandler(log, nil)))
 		a.fails(always(ErrUnavailable))
 		for range 20 {
@@ -254,23 +255,4 @@ func TestReplicasRace(t *testing.T) {
 		})
 	}
 	all.Wait()
-}
-
-// lockedBuffer is a buffer that several goroutines write to.
-type lockedBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }

@@ -3,7 +3,6 @@
 package container
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,12 +14,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"countersign/internal/devsetup/setuptest"
+	"countersign/internal/logbuffer"
 	"countersign/softhsm"
 )
 
@@ -150,7 +149,7 @@ func TestNM120Image(t *testing.T) {
 	if !strings.Contains(said, "made certificates, configuration, database, PS256 key") {
 		t.Fatal(said)
 	}
-	server, logs := i.command("/usr/bin/countersign", "serve", "--config", file), new(output)
+	server, logs := i.command("/usr/bin/countersign", "serve", "--config", file), new(logbuffer.Buffer)
 	server.Stdout, server.Stderr = logs, logs
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
@@ -219,7 +218,7 @@ func (i *image) sidecar(t *testing.T, file string) {
 	served := exec.Command("p11-kit", "server", "--foreground", "--provider", module, "--name", filepath.Join(i.state, "socket"), "pkcs11:token=countersign")
 	served.Env = append(os.Environ(), "SOFTHSM2_CONF="+conf)
 	served.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}, Pdeathsig: syscall.SIGKILL}
-	said := new(output)
+	said := new(logbuffer.Buffer)
 	served.Stdout, served.Stderr = said, said
 	if err := served.Start(); err != nil {
 		t.Fatal(err)
@@ -339,26 +338,8 @@ func (i *image) holds(t *testing.T) {
 	}
 }
 
-// output is what a program says.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
-
 // awaitProcess waits until the server is ready, and finds it by the name of its configuration.
-func awaitProcess(t *testing.T, file string, logs *output) int {
+func awaitProcess(t *testing.T, file string, logs *logbuffer.Buffer) int {
 	t.Helper()
 	want := "/usr/bin/countersign\x00serve\x00--config\x00" + file + "\x00"
 	for range 400 {

@@ -1,15 +1,14 @@
 package ingress
 
 import (
-	"bytes"
 	"net"
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"countersign/internal/logbuffer"
 	"countersign/internal/proxies"
 )
 
@@ -45,7 +44,7 @@ func (p proxy) start(t *testing.T, folder, backend string, replace ...string) st
 	if err != nil {
 		t.Fatal(err)
 	}
-	output := new(safeBuffer)
+	output := new(logbuffer.Buffer)
 	process, err := p.Start(text, proxies.Place{Folder: folder, Port: port, Backend: backendPort}, output)
 	if err != nil {
 		t.Fatal(err)
@@ -80,21 +79,4 @@ func freePort(t *testing.T) string {
 	}
 	defer listener.Close()
 	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
-}
-
-type safeBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *safeBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *safeBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }

@@ -26,6 +26,7 @@ import (
 	"countersign/internal/config/operators"
 	"countersign/internal/database"
 	"countersign/internal/devsetup/setuptest"
+	"countersign/internal/logbuffer"
 	"countersign/internal/postgrestest"
 	"countersign/internal/serve"
 	"countersign/store"
@@ -45,28 +46,10 @@ type world struct {
 	base      string
 	roots     *x509.CertPool
 	shown     map[string]tls.Certificate
-	log       *output
+	log       *logbuffer.Buffer
 
 	lock sync.Mutex
 	late time.Duration
-}
-
-// output is a log that is written at the same time.
-type output struct {
-	lock sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.lock.Lock()
-	defer o.lock.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.lock.Lock()
-	defer o.lock.Unlock()
-	return o.text.String()
 }
 
 // now is the clock, which [world.advance] moves.
@@ -86,7 +69,7 @@ func newWorld(t *testing.T, changes ...func(*config.Config)) *world {
 	t.Helper()
 	i := setuptest.New(t)
 	w := &world{
-		T: t, config: i.Config, authority: fapitest.NewAuthority(t, "Operators", time.Now()), folder: t.TempDir(), shown: map[string]tls.Certificate{}, log: &output{},
+		T: t, config: i.Config, authority: fapitest.NewAuthority(t, "Operators", time.Now()), folder: t.TempDir(), shown: map[string]tls.Certificate{}, log: &logbuffer.Buffer{},
 	}
 	server, roots := fapitest.ServerCertificate(t)
 	w.roots = roots

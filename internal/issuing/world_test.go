@@ -1,12 +1,10 @@
 package issuing_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,32 +15,15 @@ import (
 	"countersign/internal/devsetup/setuptest"
 	"countersign/internal/flowclient"
 	"countersign/internal/jose"
+	"countersign/internal/logbuffer"
 	"countersign/internal/serve"
 )
-
-// output is what a server has logged.
-type output struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buffer.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buffer.String()
-}
 
 // world is a running process with several issuers.
 type world struct {
 	t *testing.T
 	*setuptest.Several
-	log    *output
+	log    *logbuffer.Buffer
 	reload chan os.Signal
 	stop   func()
 	ended  chan struct{}
@@ -51,7 +32,7 @@ type world struct {
 // newWorld makes one that does not run yet.
 func newWorld(t *testing.T, change func(name string, c *config.Config), further ...string) *world {
 	t.Helper()
-	return &world{t: t, Several: made.NewSeveral(t, change, further...), log: new(output), reload: make(chan os.Signal, 1)}
+	return &world{t: t, Several: made.NewSeveral(t, change, further...), log: new(logbuffer.Buffer), reload: make(chan os.Signal, 1)}
 }
 
 // serve runs it until the test ends, or stop.

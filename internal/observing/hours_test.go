@@ -12,6 +12,7 @@ import (
 
 	"countersign/internal/availability"
 	"countersign/internal/devsetup/setuptest"
+	"countersign/internal/logbuffer"
 )
 
 // Covers: NM-20, NM-21. Two nodes on one store keep what they answered, without metrics too, and a report adds it; none of it is lost when
@@ -22,7 +23,7 @@ func TestHours(t *testing.T) {
 	for node := range 2 {
 		c := *i.Config
 		c.Audit.Node = fmt.Sprint("node-", node)
-		w := &world{t: t, config: &c, log: new(output)}
+		w := &world{t: t, config: &c, log: new(logbuffer.Buffer)}
 		t.Run("accepts "+c.Audit.Node, func(t *testing.T) {
 			w.t = t
 			w.serve()

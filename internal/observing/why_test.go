@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"countersign/internal/devsetup/setuptest"
+	"countersign/internal/logbuffer"
 	"countersign/internal/usercommands"
 	"countersign/internal/watchcommands"
 	"countersign/store"
@@ -22,7 +23,7 @@ func TestWhy(t *testing.T) {
 	i := setuptest.New(t)
 	c := *i.Config
 	c.Audit.Node = "node-1"
-	w := &world{t: t, config: &c, log: new(output)}
+	w := &world{t: t, config: &c, log: new(logbuffer.Buffer)}
 	const secret = "s3cr3t-of-the-request-0123456789"
 	var id string
 	t.Run("accepts a refusal", func(t *testing.T) {

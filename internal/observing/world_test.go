@@ -1,7 +1,6 @@
 package observing_test
 
 import (
-	"bytes"
 	"compress/gzip"
 	"context"
 	"crypto/tls"
@@ -28,6 +27,7 @@ import (
 	"countersign/internal/devsetup"
 	"countersign/internal/devsetup/setuptest"
 	"countersign/internal/flowclient"
+	"countersign/internal/logbuffer"
 	"countersign/internal/postgrestest"
 	"countersign/internal/serve"
 	_ "countersign/signer/pkcs11/selfworker"
@@ -37,24 +37,6 @@ import (
 var cluster postgrestest.Cluster
 
 func TestMain(m *testing.M) { os.Exit(cluster.Run(m)) }
-
-// output is what a server or a program has written.
-type output struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buffer.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buffer.String()
-}
 
 // eventually waits until something is so.
 func eventually(t *testing.T, what string, so func() bool) {
@@ -117,13 +99,13 @@ type world struct {
 	demo   devsetup.Demo
 	client *flowclient.Client
 	traces *traces
-	log    *output
+	log    *logbuffer.Buffer
 }
 
 // newWorld starts a server whose metrics are at an address of its own.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, folder: t.TempDir(), traces: &traces{spans: map[string]map[string]bool{}}, log: new(output)}
+	w := &world{t: t, folder: t.TempDir(), traces: &traces{spans: map[string]map[string]bool{}}, log: new(logbuffer.Buffer)}
 	ports, err := setuptest.FreePorts(4)
 	w.must(err)
 	made, err := devsetup.Make(t.Context(), devsetup.Options{
@@ -287,7 +269,7 @@ scrape_configs:
     static_configs: [{targets: [%q]}]
 `, rules(w.t), w.config.Metrics.Listen), 0o600))
 	p := &prometheus{w.t, fmt.Sprintf("127.0.0.1:%d", ports[0])}
-	said := new(output)
+	said := new(logbuffer.Buffer)
 	ctx, stop := context.WithCancel(context.Background())
 	server := exec.CommandContext(ctx, program(w.t, "prometheus"), "--config.file="+file, "--storage.tsdb.path="+filepath.Join(w.folder, "data"),
 		"--web.listen-address="+p.address, "--enable-feature=exemplar-storage", "--log.level=warn")

@@ -6,17 +6,14 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"countersign/internal/config"
 	"countersign/internal/devsetup/setuptest"
-	"countersign/internal/serve"
 )
 
 // Covers: NM-196. Addresses, timeouts, the size of headers and the form of the log change by reloads under load, and no request is lost;
@@ -32,14 +29,7 @@ func TestNM196Listeners(t *testing.T) {
 	if i.Config, err = config.Load(i.File); err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(t.Context())
-	hangups := make(chan os.Signal, 1)
-	r := &running{t: t, log: new(log), stop: stop, end: make(chan error, 1)}
-	go func() {
-		r.end <- serve.Run(ctx, serve.Options{Config: i.Config, File: i.File, Now: time.Now, Log: r.log, Version: "test", Reload: hangups})
-	}()
-	t.Cleanup(stop)
-	r.logs("msg=ready")
+	r := startReading(t, i)
 	issuer := strings.TrimPrefix(i.Config.Issuer, "https://")
 	// at is where clients reach the server, whatever they call it: as behind a load balancer in front of ports.
 	var at atomic.Pointer[string]
@@ -88,17 +78,6 @@ func TestNM196Listeners(t *testing.T) {
 			}
 		})
 	}
-	hangup := func(t *testing.T, want string, times int) {
-		t.Helper()
-		hangups <- syscall.SIGHUP
-		for range 800 {
-			if strings.Count(r.log.String(), want) >= times {
-				return
-			}
-			time.Sleep(25 * time.Millisecond)
-		}
-		t.Fatalf("%s is not logged %d times:\n%s", want, times, r.log)
-	}
 	listen := fmt.Sprintf("address = %q", i.Config.Listen.Address)
 	moved := fmt.Sprintf("127.0.0.1:%d", free[0])
 	t.Run("accepts the size of headers and timeouts", func(t *testing.T) {
@@ -107,7 +86,7 @@ func TestNM196Listeners(t *testing.T) {
 			t.Errorf("%d, %v", status, err)
 		}
 		writeConfig(t, i, "header_bytes = .*", "header_bytes = 131072", "read_timeout = .*", `read_timeout = "20s"`)
-		hangup(t, "keys=\"limits.header_bytes, limits.read_timeout", 1)
+		r.hangup(t, "keys=\"limits.header_bytes, limits.read_timeout", 1)
 		if status, err := ask(client(), long); err != nil || !answered(status) {
 			t.Errorf("%d, %v", status, err)
 		}
@@ -119,7 +98,7 @@ func TestNM196Listeners(t *testing.T) {
 		}
 		defer other.Close()
 		writeConfig(t, i, listen, fmt.Sprintf("address = %q", other.Addr().String()), "log_format = .*", `log_format = "json"`)
-		hangup(t, "configuration reload refused; keeping previous", 1)
+		r.hangup(t, "configuration reload refused; keeping previous", 1)
 		if text := r.log.String(); !strings.Contains(text, "listen.address: another program uses "+other.Addr().String()) {
 			t.Errorf("the key is not named:\n%s", text)
 		}
@@ -129,7 +108,7 @@ func TestNM196Listeners(t *testing.T) {
 	})
 	t.Run("accepts another address, and the old one for as long as it is drained", func(t *testing.T) {
 		writeConfig(t, i, listen, fmt.Sprintf("address = %q", moved), "drain_time = .*", `drain_time = "2s"`)
-		hangup(t, "listener opened", 1)
+		r.hangup(t, "listener opened", 1)
 		old := at.Load()
 		if status, err := ask(client(), ""); err != nil || !answered(status) {
 			t.Errorf("the old address: %d, %v", status, err)
@@ -151,7 +130,7 @@ func TestNM196Listeners(t *testing.T) {
 	})
 	t.Run("accepts another form of the log", func(t *testing.T) {
 		writeConfig(t, i, listen, fmt.Sprintf("address = %q", moved), "drain_time = .*", `drain_time = "2s"`, "log_format = .*", `log_format = "json"`)
-		hangup(t, `"event":"configuration_reloaded"`, 1)
+		r.hangup(t, `"event":"configuration_reloaded"`, 1)
 	})
 	ended.Store(true)
 	load.Wait()

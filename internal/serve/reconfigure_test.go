@@ -2,7 +2,6 @@ package serve_test
 
 import (
 	"bufio"
-	"context"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
@@ -14,7 +13,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -53,24 +51,10 @@ func TestNM86Generations(t *testing.T) {
 	if i.Config, err = config.Load(i.File); err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(t.Context())
-	hangups := make(chan os.Signal, 1)
-	r := &running{t: t, log: new(log), stop: stop, end: make(chan error, 1)}
-	go func() {
-		r.end <- serve.Run(ctx, serve.Options{Config: i.Config, File: i.File, Now: time.Now, Log: r.log, Version: "test", Reload: hangups})
-	}()
-	t.Cleanup(stop)
-	r.logs("msg=ready")
+	r := startReading(t, i)
 	hangup := func(event string, times int) {
 		t.Helper()
-		hangups <- syscall.SIGHUP
-		for range 400 {
-			if strings.Count(r.log.String(), event) >= times {
-				return
-			}
-			time.Sleep(25 * time.Millisecond)
-		}
-		t.Fatalf("%s is not logged %d times:\n%s", event, times, r.log)
+		r.hangup(t, event, times)
 	}
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: i.Roots}}, Timeout: 20 * time.Second}
 	defer client.CloseIdleConnections()

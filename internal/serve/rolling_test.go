@@ -18,6 +18,7 @@ import (
 
 	"countersign/internal/config"
 	"countersign/internal/devsetup/setuptest"
+	"countersign/internal/logbuffer"
 )
 
 // rollingHAProxy passes connections through on one port and requests on the other, to two nodes that are asked for their
@@ -80,7 +81,7 @@ func TestRollingRestarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	output := new(log)
+	output := new(logbuffer.Buffer)
 	proxy := exec.CommandContext(ctx, program, "-db", "-f", file)
 	proxy.Stdout, proxy.Stderr = output, output
 	if err := proxy.Start(); err != nil {
@@ -168,7 +169,7 @@ func once(client *http.Client, method, address string) (int, error) {
 }
 
 // reachable waits until something listens.
-func reachable(t *testing.T, address string, output *log) {
+func reachable(t *testing.T, address string, output *logbuffer.Buffer) {
 	t.Helper()
 	_, host, _ := strings.Cut(address, "://")
 	for range 200 {

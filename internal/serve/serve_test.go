@@ -2,7 +2,6 @@ package serve_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -13,51 +12,64 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"countersign/fapi/rar/ready"
 	"countersign/internal/config"
 	"countersign/internal/devsetup/setuptest"
+	"countersign/internal/logbuffer"
 	"countersign/internal/serve"
 )
-
-// log is what a server has logged.
-type log struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (l *log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buffer.Write(p)
-}
-
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buffer.String()
-}
 
 // running is a server in this process.
 type running struct {
 	t    *testing.T
-	log  *log
+	log  *logbuffer.Buffer
 	stop context.CancelFunc
 	end  chan error
+	// hangups tell a server of [startReading] to read its files again.
+	hangups chan os.Signal
 }
 
 // start serves a configuration and waits until the server is ready.
 func start(t *testing.T, c *config.Config) *running {
 	t.Helper()
+	return startWith(t, serve.Options{Config: c})
+}
+
+// startReading is start for a server that reads its files again.
+func startReading(t *testing.T, i *setuptest.Installation) *running {
+	t.Helper()
+	hangups := make(chan os.Signal, 1)
+	r := startWith(t, serve.Options{Config: i.Config, File: i.File, Reload: hangups})
+	r.hangups = hangups
+	return r
+}
+
+func startWith(t *testing.T, o serve.Options) *running {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	r := &running{t: t, log: new(log), stop: stop, end: make(chan error, 1)}
-	go func() { r.end <- serve.Run(ctx, serve.Options{Config: c, Now: time.Now, Log: r.log, Version: "test"}) }()
+	r := &running{t: t, log: new(logbuffer.Buffer), stop: stop, end: make(chan error, 1)}
+	o.Now, o.Log, o.Version = time.Now, r.log, "test"
+	go func() { r.end <- serve.Run(ctx, o) }()
 	t.Cleanup(stop)
 	r.logs("msg=ready")
 	return r
+}
+
+// hangup tells the server to read its files again, and waits until a text is so often in the log.
+func (r *running) hangup(t *testing.T, want string, times int) {
+	t.Helper()
+	r.hangups <- syscall.SIGHUP
+	for range 800 {
+		if strings.Count(r.log.String(), want) >= times {
+			return
+		}
+		time.Sleep(25 * time.Millisecond)
+	}
+	t.Fatalf("%s is not logged %d times:\n%s", want, times, r.log)
 }
 
 // logs waits for a text in the log.

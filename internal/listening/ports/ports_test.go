@@ -1,7 +1,6 @@
 package ports_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -23,6 +22,7 @@ import (
 
 	"countersign/internal/config/value"
 	"countersign/internal/listening/ports"
+	"countersign/internal/logbuffer"
 )
 
 // world has ports that are served, and clients of them.
@@ -30,31 +30,14 @@ type world struct {
 	*testing.T
 	*ports.Ports
 	roots *x509.CertPool
-	log   *output
+	log   *logbuffer.Buffer
 	stop  context.CancelFunc
 	ended chan error
 }
 
-type output struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buffer.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buffer.String()
-}
-
 func newWorld(t *testing.T, drain time.Duration, first ...ports.Want) *world {
 	t.Helper()
-	w := &world{T: t, log: new(output), ended: make(chan error, 1), roots: x509.NewCertPool()}
+	w := &world{T: t, log: new(logbuffer.Buffer), ended: make(chan error, 1), roots: x509.NewCertPool()}
 	w.Ports = ports.New(func() ports.Times { return ports.Times{Drain: drain, Shutdown: 10 * time.Second} }, slog.New(slog.NewTextHandler(w.log, nil)))
 	w.change(first...)
 	ctx, stop := context.WithCancel(context.Background())
